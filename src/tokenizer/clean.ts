@@ -1,0 +1,20 @@
+import { fixText } from "./fix-text.ts";
+import { unescapeHtml } from "./html-entities.ts";
+
+/** Nothing that the repairs could touch: printable ASCII and white space without `&`. */
+const plain = /^[\t\n\f\r\x20-\x25\x27-\x7e]*$/;
+
+/*
+ * Python's sets: `str.strip` removes White_Space and U+001C to U+001F, the regular expression's \s matches White_Space.
+ * JavaScript's \s has U+FEFF and lacks U+0085.
+ */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
+const outerSpace = /^[\p{White_Space}\x1c-\x1f]+|[\p{White_Space}\x1c-\x1f]+$/gu;
+
+/** The text as the official code cleans it before byte-pair encoding: repaired, unescaped, spaces single, lower case. */
+export function cleanText(text: string): string {
+  if (plain.test(text)) return text.replace(/\s+/g, " ").trim().toLowerCase();
+  const repaired = unescapeHtml(unescapeHtml(fixText(text)));
+  const spaced = repaired.replace(outerSpace, "").replace(/\p{White_Space}+/gu, " ");
+  return spaced.replace(outerSpace, "").toLowerCase();
+}

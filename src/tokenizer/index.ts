@@ -1,0 +1,23 @@
+import { createBpeTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { readTokenizerJson } from "./tokenizer-json.ts";
+
+export { cleanText } from "./clean.ts";
+export { loadClipTokenizer } from "./load-vocabulary.ts";
+export {
+  type BpeTokenizerOptions,
+  createBpeTokenizer,
+  type TokenBatch,
+  type TokenizeOptions,
+  type Tokenizer,
+} from "./tokenizer.ts";
+export type { TokenizerJson } from "./tokenizer-json.ts";
+export { type TrainBpeOptions, type TrainBpeProgress, trainBpe } from "./train-bpe.ts";
+export { type Merge, parseClipVocabulary } from "./vocabulary.ts";
+
+/**
+ * The tokenizer that `toJSON` described.
+ * @throws one line that names the entry, what was expected and what came.
+ */
+export function tokenizerFromJson(json: unknown): Tokenizer {
+  return createBpeTokenizer(readTokenizerJson(json));
+}

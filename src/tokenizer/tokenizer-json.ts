@@ -1,0 +1,57 @@
+import { type Merge, parseMerge, quote } from "./vocabulary.ts";
+
+const format = "clip-ts/tokenizer";
+const version = 1;
+
+/** A tokenizer as it is saved with a model. */
+export interface TokenizerJson {
+  readonly format: typeof format;
+  readonly version: typeof version;
+  /** 512 + merges + 2; redundant, so that a cut file is noticed. */
+  readonly vocabSize: number;
+  /** In rank order, each `"left right"` in the characters of the byte alphabet. */
+  readonly merges: readonly string[];
+}
+
+export function writeTokenizerJson(merges: readonly Merge[]): TokenizerJson {
+  return {
+    format,
+    version,
+    vocabSize: 512 + merges.length + 2,
+    merges: merges.map(([left, right]) => `${left} ${right}`),
+  };
+}
+
+/** @throws one line that names the entry, what was expected and what came. */
+export function readTokenizerJson(json: unknown): Merge[] {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new Error(`tokenizer JSON: expected an object, got ${describe(json)}`);
+  }
+  const fields: { readonly [name: string]: unknown } = { ...json };
+  if (fields.format !== format) {
+    throw new Error(`tokenizer JSON: expected format ${quote(format)}, got ${describe(fields.format)}`);
+  }
+  if (fields.version !== version) {
+    throw new Error(`tokenizer JSON: expected version ${version}, got ${describe(fields.version)}`);
+  }
+  const { merges, vocabSize } = fields;
+  if (!Array.isArray(merges)) {
+    throw new Error(`tokenizer JSON: expected merges to be an array, got ${describe(merges)}`);
+  }
+  if (vocabSize !== 512 + merges.length + 2) {
+    throw new Error(
+      `tokenizer JSON: expected vocabSize ${512 + merges.length + 2} (512 + ${merges.length} merges + 2), got ${describe(vocabSize)}`,
+    );
+  }
+  return merges.map((merge: unknown, rank) => {
+    const where = `tokenizer JSON: merges[${rank}]`;
+    if (typeof merge !== "string") throw new Error(`${where}: expected a string, got ${describe(merge)}`);
+    return parseMerge(merge, where);
+  });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "string") return quote(value);
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  return Array.isArray(value) ? "an array" : value === null ? "null" : typeof value;
+}

@@ -1,0 +1,128 @@
+import { createMergeTable, encodeWord } from "./bpe.ts";
+import { bytesOfToken, endOfWord } from "./bytes.ts";
+import { cleanText } from "./clean.ts";
+import { type TokenizerJson, writeTokenizerJson } from "./tokenizer-json.ts";
+import { buildVocabulary, type Merge, quote } from "./vocabulary.ts";
+import { createWordCache } from "./word-cache.ts";
+import { endOfTextMark, splitWords, startOfTextMark } from "./words.ts";
+
+export interface TokenizeOptions {
+  /** How many ids a row has. @default 77 */
+  readonly contextLength?: number;
+  /** Cut texts that do not fit, keeping the end-of-text id in the last place, instead of throwing. @default false */
+  readonly truncate?: boolean;
+}
+
+export interface TokenBatch {
+  /** `[texts, contextLength]`, row by row, padded with 0. */
+  readonly ids: Int32Array;
+  readonly shape: [texts: number, contextLength: number];
+  /** For each text, the position of its end-of-text id plus one: how much of its row is not padding. */
+  readonly lengths: Int32Array;
+}
+
+export interface Tokenizer {
+  /** 512 byte tokens, the merges, two marks: 49,408 for the published models. */
+  readonly vocabSize: number;
+  /** The id that begins every text: `vocabSize - 2`. */
+  readonly startOfText: number;
+  /** The id that ends every text, where the text tower pools: `vocabSize - 1`. */
+  readonly endOfText: number;
+  /** The ids of a text, cleaned as the official code does, without the two marks. */
+  encode(text: string): number[];
+  /**
+   * The text of ids; a space stands after every word, and bytes that are no UTF-8 become U+FFFD.
+   * @throws if an id is not of the vocabulary.
+   */
+  decode(ids: Iterable<number>): string;
+  /**
+   * Ids for the model: start-of-text, the text, end-of-text, zeros.
+   * @throws if a text does not fit and `truncate` is not set, or `contextLength` is not a positive integer.
+   */
+  tokenize(texts: string | readonly string[], options?: TokenizeOptions): TokenBatch;
+  /** What to save beside a model, for `tokenizerFromJson`. */
+  toJSON(): TokenizerJson;
+}
+
+export interface BpeTokenizerOptions {
+  /** How many words' ids are remembered, about 200 bytes each. @default 65536 */
+  readonly cachedWords?: number;
+}
+
+/**
+ * A tokenizer from merges in rank order.
+ * @throws if a merge uses a token that no earlier merge made, or makes one that exists.
+ */
+export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokenizerOptions = {}): Tokenizer {
+  const vocabulary = buildVocabulary(merges);
+  const table = createMergeTable(merges.length);
+  const firstMerged = vocabulary.tokens.length - merges.length;
+  for (const [rank, [left, right]] of vocabulary.parts.entries()) table.set(left, right, firstMerged + rank);
+
+  const startOfText = vocabulary.tokens.length;
+  const endOfText = startOfText + 1;
+  const vocabSize = endOfText + 1;
+  const tokenBytes = [...vocabulary.tokens, startOfTextMark, endOfTextMark].map((token) => {
+    const bytes = bytesOfToken(token);
+    if (bytes === undefined) throw new Error(`token ${quote(token)}: a character is not of the byte alphabet`);
+    return bytes;
+  });
+  const cache = createWordCache((word) => encodeWord(word, table), options.cachedWords ?? 65_536);
+
+  function encode(text: string): number[] {
+    const ids: number[] = [];
+    for (const word of splitWords(cleanText(text))) {
+      if (word === startOfTextMark) ids.push(startOfText);
+      else if (word === endOfTextMark) ids.push(endOfText);
+      else for (const id of cache.idsOf(word)) ids.push(id);
+    }
+    return ids;
+  }
+
+  function decode(ids: Iterable<number>): string {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for (const id of ids) {
+      const bytes = tokenBytes[id];
+      if (bytes === undefined) throw new Error(`decode: expected ids from 0 to ${vocabSize - 1}, got ${id}`);
+      pieces.push(bytes);
+      length += bytes.length;
+    }
+    const all = new Uint8Array(length);
+    let offset = 0;
+    for (const bytes of pieces) {
+      all.set(bytes, offset);
+      offset += bytes.length;
+    }
+    // replaced in the text, not per token, as officially: three tokens that spell </w> become a space too
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(all).replaceAll(endOfWord, " ");
+  }
+
+  function tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): TokenBatch {
+    const { contextLength = 77, truncate = false } = options;
+    if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
+      throw new Error(`tokenize: expected contextLength to be a positive integer, got ${contextLength}`);
+    }
+    const list = typeof texts === "string" ? [texts] : texts;
+    const ids = new Int32Array(list.length * contextLength);
+    const lengths = new Int32Array(list.length);
+    for (const [row, text] of list.entries()) {
+      const encoded = encode(text);
+      const needed = encoded.length + 2;
+      if (needed > contextLength && !truncate) {
+        throw new Error(
+          `tokenize: text ${row} (${quote(text)}) has ${needed} tokens with start and end of text, more than the context length ${contextLength}; set truncate to cut it`,
+        );
+      }
+      const length = Math.min(needed, contextLength);
+      const start = row * contextLength;
+      ids[start] = startOfText;
+      for (let i = 1; i < length - 1; i++) ids[start + i] = encoded[i - 1] ?? 0;
+      ids[start + length - 1] = endOfText;
+      lengths[row] = length;
+    }
+    return { ids, shape: [list.length, contextLength], lengths };
+  }
+
+  return { vocabSize, startOfText, endOfText, encode, decode, tokenize, toJSON: () => writeTokenizerJson(merges) };
+}

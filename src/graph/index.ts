@@ -1,0 +1,23 @@
+export * from "./build.ts";
+export { causalMask, decompose, isComposite } from "./composites.ts";
+export * from "./dtype.ts";
+export { gradients, pullback } from "./gradients.ts";
+export { type Graph, trace } from "./graph.ts";
+export { inOrder } from "./order.ts";
+export { print } from "./print.ts";
+export { inferAll } from "./rules.ts";
+export {
+  type CompositeAttrs,
+  type CompositeName,
+  type Direction,
+  made,
+  type Node,
+  type OpAttrs,
+  type OpName,
+  type PrimitiveName,
+  sameShape,
+  show,
+  type Tensor,
+  type TensorType,
+} from "./tensor.ts";
+export { verify } from "./verify.ts";

@@ -1,0 +1,412 @@
+/** The shape-and-dtype rule of every op: what goes in, what comes out, and a clear refusal otherwise. */
+import { type DType, elements, fits, isFloat } from "./dtype.ts";
+import { type OpAttrs, type OpName, sameShape, show, type Tensor, type TensorType } from "./tensor.ts";
+
+type RuleOf<Attrs> = (attrs: Attrs, inputs: readonly Tensor[]) => TensorType | readonly TensorType[];
+type Rule<K extends OpName> = RuleOf<OpAttrs[K]>;
+
+/** Inputs of an op, checked for number; the message names the op. */
+function operands<const N extends number>(op: string, inputs: readonly Tensor[], count: N): Tuple<N> {
+  if (inputs.length !== count) throw new Error(`${op}: expected ${count} operands, got ${inputs.length}`);
+  return inputs as unknown as Tuple<N>;
+}
+type Tuple<N extends number, T extends Tensor[] = []> = T["length"] extends N ? T : Tuple<N, [...T, Tensor]>;
+
+function must(condition: boolean, message: () => string): asserts condition {
+  if (!condition) throw new Error(message());
+}
+
+function axisOf(op: string, axis: number, rank: number): void {
+  must(Number.isInteger(axis) && axis >= 0 && axis < rank, () => `${op}: axis ${axis} of a tensor of rank ${rank}`);
+}
+
+function floating(op: string, tensor: TensorType): void {
+  must(isFloat(tensor.dtype), () => `${op}: expected a floating dtype, got ${show(tensor)}`);
+}
+
+const unary =
+  (op: OpName): RuleOf<unknown> =>
+  (_, inputs) => {
+    const [x] = operands(op, inputs, 1);
+    floating(op, x);
+    return x;
+  };
+
+const binary =
+  (op: OpName, accepts: (dtype: DType) => boolean = (dtype) => dtype !== "bool"): RuleOf<unknown> =>
+  (_, inputs) => {
+    const [a, b] = operands(op, inputs, 2);
+    must(sameShape(a.shape, b.shape), () => `${op}: shapes differ: ${show(a)} and ${show(b)}`);
+    must(a.dtype === b.dtype && accepts(a.dtype), () => `${op}: dtypes do not fit: ${show(a)} and ${show(b)}`);
+    return { shape: a.shape, dtype: a.dtype };
+  };
+
+const reduce =
+  (op: OpName): RuleOf<{ readonly axes: readonly number[] }> =>
+  ({ axes }, inputs) => {
+    const [x] = operands(op, inputs, 1);
+    for (const axis of axes) axisOf(op, axis, x.shape.length);
+    must(new Set(axes).size === axes.length, () => `${op}: axes repeat: [${axes}]`);
+    must(x.dtype !== "bool", () => `${op}: expected numbers, got ${show(x)}`);
+    return { shape: x.shape.filter((_, axis) => !axes.includes(axis)), dtype: x.dtype };
+  };
+
+const sameAs =
+  (op: OpName, count: number): RuleOf<unknown> =>
+  (_, inputs) => {
+    must(inputs.length === count, () => `${op}: expected ${count} operands, got ${inputs.length}`);
+    const [x, ...rest] = inputs;
+    must(x !== undefined, () => `${op}: no operand`);
+    floating(op, x);
+    for (const other of rest)
+      must(
+        sameShape(x.shape, other.shape) && x.dtype === other.dtype,
+        () => `${op}: operands differ: ${show(x)} and ${show(other)}`,
+      );
+    return { shape: x.shape, dtype: x.dtype };
+  };
+
+const literal = (op: string, { shape, dtype }: TensorType): TensorType => {
+  for (const size of shape)
+    must(Number.isInteger(size) && size >= 0, () => `${op}: sizes are whole numbers, got [${shape}]`);
+  return { shape, dtype };
+};
+
+/** Output size of one spatial axis of a convolution. */
+const windowed = (op: string, size: number, window: number, stride: number, [low, high]: readonly [number, number]) => {
+  const padded = size + low + high;
+  must(padded >= window, () => `${op}: a window of ${window} does not fit ${size} padded by ${low} and ${high}`);
+  return Math.floor((padded - window) / stride) + 1;
+};
+
+function convolved(op: string, x: Tensor, kernel: Pair, out: number, a: OpAttrs["convolution"]): number[] {
+  const [batch = 0, height = 0, width = 0] = x.shape;
+  return [
+    batch,
+    windowed(op, height, kernel[0], a.stride[0], a.padding[0]),
+    windowed(op, width, kernel[1], a.stride[1], a.padding[1]),
+    out,
+  ];
+}
+type Pair = readonly [number, number];
+
+const normalised = (op: OpName, x: Tensor, ...channelwise: readonly Tensor[]): number => {
+  floating(op, x);
+  const width = x.shape.at(-1) ?? 0;
+  for (const p of channelwise)
+    must(sameShape(p.shape, [width]), () => `${op}: expected [${width}] beside ${show(x)}, got ${show(p)}`);
+  return width;
+};
+
+export const RULES: { readonly [K in OpName]: Rule<K> } = {
+  input: (type) => literal("input", type),
+  constant: (type) => {
+    const { value } = type;
+    if (typeof value !== "number") {
+      must(
+        value.length === elements(type.shape),
+        () => `constant: [${type.shape}] does not hold ${value.length} values`,
+      );
+      must(fits(type.dtype, value), () => `constant: ${value.constructor.name} does not hold ${type.dtype}`);
+    }
+    return literal("constant", type);
+  },
+  iota: (type) => {
+    axisOf("iota", type.axis, type.shape.length);
+    return literal("iota", type);
+  },
+  neg: unary("neg"),
+  exp: unary("exp"),
+  log: unary("log"),
+  sqrt: unary("sqrt"),
+  rsqrt: unary("rsqrt"),
+  tanh: unary("tanh"),
+  sigmoid: unary("sigmoid"),
+  erf: unary("erf"),
+  abs: unary("abs"),
+  sign: unary("sign"),
+  not: (_, inputs) => {
+    const [x] = operands("not", inputs, 1);
+    must(x.dtype === "bool", () => `not: expected bool, got ${show(x)}`);
+    return x;
+  },
+  add: binary("add"),
+  sub: binary("sub"),
+  mul: binary("mul"),
+  div: binary("div"),
+  pow: binary("pow", isFloat),
+  max: binary("max"),
+  min: binary("min"),
+  and: binary("and", (dtype) => dtype === "bool"),
+  or: binary("or", (dtype) => dtype === "bool"),
+  compare: (_, inputs) => ({ ...binary("compare")({}, inputs), dtype: "bool" }) as TensorType,
+  select: (_, inputs) => {
+    const [condition, yes, no] = operands("select", inputs, 3);
+    must(condition.dtype === "bool", () => `select: the condition is ${show(condition)}, expected bool`);
+    must(
+      sameShape(condition.shape, yes.shape) && sameShape(yes.shape, no.shape) && yes.dtype === no.dtype,
+      () => `select: operands differ: ${show(condition)}, ${show(yes)}, ${show(no)}`,
+    );
+    return { shape: yes.shape, dtype: yes.dtype };
+  },
+  convert: ({ dtype }, inputs) => ({ shape: operands("convert", inputs, 1)[0].shape, dtype }),
+  reshape: ({ shape }, inputs) => {
+    const [x] = operands("reshape", inputs, 1);
+    must(elements(shape) === elements(x.shape), () => `reshape: ${show(x)} does not fill [${shape}]`);
+    return { shape, dtype: x.dtype };
+  },
+  transpose: ({ permutation }, inputs) => {
+    const [x] = operands("transpose", inputs, 1);
+    const sorted = [...permutation].sort((a, b) => a - b);
+    must(
+      sorted.length === x.shape.length && sorted.every((axis, i) => axis === i),
+      () => `transpose: [${permutation}] is no permutation of the axes of ${show(x)}`,
+    );
+    return { shape: permutation.map((axis) => x.shape[axis] ?? 0), dtype: x.dtype };
+  },
+  broadcast: ({ shape, dimensions }, inputs) => {
+    const [x] = operands("broadcast", inputs, 1);
+    must(dimensions.length === x.shape.length, () => `broadcast: ${dimensions.length} dimensions for ${show(x)}`);
+    for (const [i, axis] of dimensions.entries()) {
+      axisOf("broadcast", axis, shape.length);
+      must(i === 0 || (dimensions[i - 1] ?? 0) < axis, () => `broadcast: dimensions [${dimensions}] do not ascend`);
+      must(
+        x.shape[i] === 1 || x.shape[i] === shape[axis],
+        () => `broadcast: ${show(x)} does not stretch to [${shape}] over [${dimensions}]`,
+      );
+    }
+    return { shape, dtype: x.dtype };
+  },
+  slice: ({ start, limit, stride }, inputs) => {
+    const [x] = operands("slice", inputs, 1);
+    const rank = x.shape.length;
+    must(
+      start.length === rank && limit.length === rank && stride.length === rank,
+      () => `slice: bounds of another rank than ${show(x)}`,
+    );
+    const shape = x.shape.map((size, axis) => {
+      const [from = 0, to = 0, step = 1] = [start[axis], limit[axis], stride[axis]];
+      must(
+        from >= 0 && from <= to && to <= size && step >= 1,
+        () => `slice: ${from}:${to}:${step} of axis ${axis} of ${show(x)}`,
+      );
+      return Math.ceil((to - from) / step);
+    });
+    return { shape, dtype: x.dtype };
+  },
+  pad: ({ low, high, interior }, inputs) => {
+    const [x] = operands("pad", inputs, 1);
+    const rank = x.shape.length;
+    must(
+      low.length === rank && high.length === rank && interior.length === rank,
+      () => `pad: amounts of another rank than ${show(x)}`,
+    );
+    const shape = x.shape.map((size, axis) => {
+      const [before = 0, after = 0, between = 0] = [low[axis], high[axis], interior[axis]];
+      must(before >= 0 && after >= 0 && between >= 0, () => `pad: negative amounts at axis ${axis} of ${show(x)}`);
+      return before + size + after + Math.max(0, size - 1) * between;
+    });
+    return { shape, dtype: x.dtype };
+  },
+  concat: ({ axis }, inputs) => {
+    const [first] = inputs;
+    must(first !== undefined, () => "concat: no operands");
+    axisOf("concat", axis, first.shape.length);
+    let size = 0;
+    for (const x of inputs) {
+      const fitting = x.dtype === first.dtype && x.shape.length === first.shape.length;
+      must(
+        fitting && x.shape.every((s, i) => i === axis || s === first.shape[i]),
+        () => `concat: ${show(x)} beside ${show(first)} along axis ${axis}`,
+      );
+      size += x.shape[axis] ?? 0;
+    }
+    return { shape: first.shape.map((s, i) => (i === axis ? size : s)), dtype: first.dtype };
+  },
+  reverse: ({ axes }, inputs) => {
+    const [x] = operands("reverse", inputs, 1);
+    for (const axis of axes) axisOf("reverse", axis, x.shape.length);
+    return x;
+  },
+  reduceSum: reduce("reduceSum"),
+  reduceMax: reduce("reduceMax"),
+  reduceMin: reduce("reduceMin"),
+  argmax: ({ axis }, inputs) => {
+    const [x] = operands("argmax", inputs, 1);
+    axisOf("argmax", axis, x.shape.length);
+    must((x.shape[axis] ?? 0) > 0, () => `argmax: axis ${axis} of ${show(x)} is empty`);
+    return { shape: x.shape.filter((_, i) => i !== axis), dtype: "i32" };
+  },
+  dot: ({ batch, contract }, inputs) => {
+    const [a, b] = operands("dot", inputs, 2);
+    const free = ({ shape }: Tensor, side: 0 | 1): number[] =>
+      shape.filter((_, axis) => !batch[side].includes(axis) && !contract[side].includes(axis));
+    for (const pairs of [batch, contract]) {
+      must(pairs[0].length === pairs[1].length, () => `dot: axes do not pair up: [${pairs[0]}] and [${pairs[1]}]`);
+      for (const [i, axis] of pairs[0].entries()) {
+        axisOf("dot", axis, a.shape.length);
+        axisOf("dot", pairs[1][i] ?? -1, b.shape.length);
+        must(
+          a.shape[axis] === b.shape[pairs[1][i] ?? -1],
+          () => `dot: inner sizes differ: ${show(a)} axis ${axis}, ${show(b)} axis ${pairs[1][i]}`,
+        );
+      }
+    }
+    must(a.dtype === b.dtype && isFloat(a.dtype), () => `dot: dtypes do not fit: ${show(a)} and ${show(b)}`);
+    return { shape: [...batch[0].map((axis) => a.shape[axis] ?? 0), ...free(a, 0), ...free(b, 1)], dtype: a.dtype };
+  },
+  gather: (_, inputs) => {
+    const [table, indices] = operands("gather", inputs, 2);
+    must(
+      table.shape.length >= 1 && indices.dtype === "i32",
+      () => `gather: rows of ${show(table)} by ${show(indices)}, expected i32 indices`,
+    );
+    return { shape: [...indices.shape, ...table.shape.slice(1)], dtype: table.dtype };
+  },
+  scatterAdd: (_, inputs) => {
+    const [table, indices, updates] = operands("scatterAdd", inputs, 3);
+    must(
+      table.shape.length >= 1 && indices.dtype === "i32",
+      () => `scatterAdd: rows of ${show(table)} by ${show(indices)}, expected i32 indices`,
+    );
+    const expected = [...indices.shape, ...table.shape.slice(1)];
+    must(
+      sameShape(updates.shape, expected) && updates.dtype === table.dtype,
+      () => `scatterAdd: expected updates [${expected}], got ${show(updates)}`,
+    );
+    return { shape: table.shape, dtype: table.dtype };
+  },
+  convolution: (attrs, inputs) => {
+    const [x, kernel] = operands("convolution", inputs, 2);
+    must(
+      x.shape.length === 4 && kernel.shape.length === 4,
+      () => `convolution: expected [batch,height,width,in] and [out,in,kh,kw], got ${show(x)} and ${show(kernel)}`,
+    );
+    const [out = 0, into = 0, height = 0, width = 0] = kernel.shape;
+    must(x.shape[3] === into, () => `convolution: channels differ: ${show(x)} and kernel ${show(kernel)}`);
+    must(
+      x.dtype === kernel.dtype && isFloat(x.dtype),
+      () => `convolution: dtypes do not fit: ${show(x)} and ${show(kernel)}`,
+    );
+    return { shape: convolved("convolution", x, [height, width], out, attrs), dtype: x.dtype };
+  },
+  output: ({ index }, inputs) => {
+    const [source] = operands("output", inputs, 1);
+    const type = inferAll(source.op, source.attrs, source.inputs)[index];
+    must(type !== undefined && index > 0, () => `output: ${source.op} has no further output ${index}`);
+    return type;
+  },
+  relu: sameAs("relu", 1),
+  reluGrad: sameAs("reluGrad", 2),
+  quickGelu: sameAs("quickGelu", 1),
+  quickGeluGrad: sameAs("quickGeluGrad", 2),
+  gelu: sameAs("gelu", 1),
+  softmax: sameAs("softmax", 1),
+  softmaxGrad: sameAs("softmaxGrad", 2),
+  logSoftmax: sameAs("logSoftmax", 1),
+  linear: (_, inputs) => {
+    const [x, weight, bias] = inputs;
+    must(
+      x !== undefined && weight !== undefined && inputs.length <= 3,
+      () => `linear: expected 2 or 3 operands, got ${inputs.length}`,
+    );
+    const [out = 0, into = 0] = weight.shape;
+    must(
+      weight.shape.length === 2 && x.shape.at(-1) === into,
+      () => `linear: inner sizes differ: ${show(x)} x ${show(weight)} transposed`,
+    );
+    must(
+      bias === undefined || sameShape(bias.shape, [out]),
+      () => `linear: expected a bias [${out}], got ${bias && show(bias)}`,
+    );
+    return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype };
+  },
+  layerNorm: (_, inputs) => {
+    const [x, gain, bias] = operands("layerNorm", inputs, 3);
+    normalised("layerNorm", x, gain, bias);
+    const row = { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype };
+    return [{ shape: x.shape, dtype: x.dtype }, row, row];
+  },
+  layerNormGrad: (_, inputs) => {
+    const [x, gain, , , gradient] = operands("layerNormGrad", inputs, 5);
+    const width = normalised("layerNormGrad", x, gain);
+    must(sameShape(x.shape, gradient.shape), () => `layerNormGrad: ${show(x)} and ${show(gradient)}`);
+    const vector = { shape: [width], dtype: x.dtype };
+    return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
+  },
+  batchNorm: (_, inputs) => {
+    const [x, gain, bias] = operands("batchNorm", inputs, 3);
+    const vector = { shape: [normalised("batchNorm", x, gain, bias)], dtype: x.dtype };
+    return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
+  },
+  batchNormGrad: (_, inputs) => {
+    const [x, gain, mean, variance, gradient] = operands("batchNormGrad", inputs, 5);
+    const vector = { shape: [normalised("batchNormGrad", x, gain, mean, variance)], dtype: x.dtype };
+    must(sameShape(x.shape, gradient.shape), () => `batchNormGrad: ${show(x)} and ${show(gradient)}`);
+    return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
+  },
+  attention: ({ heads }, inputs) => {
+    const [q, k, v] = operands("attention", inputs, 3);
+    const [batch = 0, queries = 0, width = 0] = q.shape;
+    const keys = k.shape[1] ?? 0;
+    must(
+      q.shape.length === 3 && sameShape(k.shape, [batch, keys, width]) && sameShape(v.shape, k.shape),
+      () => `attention: expected [batch,tokens,width], got ${show(q)}, ${show(k)}, ${show(v)}`,
+    );
+    must(width % heads === 0, () => `attention: width ${width} is no multiple of ${heads} heads`);
+    return [
+      { shape: q.shape, dtype: q.dtype },
+      { shape: [batch, heads, queries, keys], dtype: q.dtype },
+    ];
+  },
+  avgPool: ({ window }, inputs) => {
+    const [x] = operands("avgPool", inputs, 1);
+    const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
+    must(
+      x.shape.length === 4 && height % window === 0 && width % window === 0,
+      () => `avgPool: tiles of ${window} do not fill ${show(x)}`,
+    );
+    return { shape: [batch, height / window, width / window, channels], dtype: x.dtype };
+  },
+  upsample: ({ window }, inputs) => {
+    const [x] = operands("upsample", inputs, 1);
+    const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
+    must(x.shape.length === 4, () => `upsample: expected [batch,height,width,channels], got ${show(x)}`);
+    return { shape: [batch, height * window, width * window, channels], dtype: x.dtype };
+  },
+  convolutionKernelGrad: (attrs, inputs) => {
+    const [x, gradient] = operands("convolutionKernelGrad", inputs, 2);
+    const out = gradient.shape[3] ?? 0;
+    const expected = convolved("convolutionKernelGrad", x, attrs.kernel, out, attrs);
+    must(
+      sameShape(gradient.shape, expected),
+      () => `convolutionKernelGrad: expected a gradient [${expected}], got ${show(gradient)}`,
+    );
+    return { shape: [out, x.shape[3] ?? 0, ...attrs.kernel], dtype: x.dtype };
+  },
+  crossEntropy: (_, inputs) => {
+    const [logits, targets] = operands("crossEntropy", inputs, 2);
+    floating("crossEntropy", logits);
+    must(
+      logits.shape.length === 2 && sameShape(targets.shape, [logits.shape[0] ?? 0]) && targets.dtype === "i32",
+      () =>
+        `crossEntropy: expected logits [rows,classes] and i32 targets [rows], got ${show(logits)} and ${show(targets)}`,
+    );
+    return { shape: [], dtype: logits.dtype };
+  },
+  l2Normalize: sameAs("l2Normalize", 1),
+};
+
+/** Types of all outputs of an op; the first is the node's own. */
+export function inferAll<K extends OpName>(op: K, attrs: OpAttrs[K], inputs: readonly Tensor[]): readonly TensorType[] {
+  const rule: Rule<K> = RULES[op];
+  const types = rule(attrs, inputs);
+  return "shape" in types ? [types] : types;
+}
+
+/** Type of the op's first output. */
+export function infer<K extends OpName>(op: K, attrs: OpAttrs[K], inputs: readonly Tensor[]): TensorType {
+  const [type] = inferAll(op, attrs, inputs);
+  if (type === undefined) throw new Error(`${op}: the rule gives no output`);
+  return type;
+}

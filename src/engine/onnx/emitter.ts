@@ -1,0 +1,237 @@
+/** Collects ONNX nodes while a graph is lowered, and writes the model. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+  TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  type ValueInfoProto,
+  ValueInfoProtoSchema,
+} from "onnx-buf";
+import {
+  type DType,
+  elements,
+  type HostArray,
+  type HostTensor,
+  hostArray,
+  type TensorType,
+} from "../../graph/index.ts";
+
+/** A value of the ONNX model. */
+export type Name = string;
+
+export const ONNX_TYPE = {
+  f64: TensorProto_DataType.DOUBLE,
+  f32: TensorProto_DataType.FLOAT,
+  i32: TensorProto_DataType.INT32,
+  u8: TensorProto_DataType.UINT8,
+  bool: TensorProto_DataType.BOOL,
+} as const satisfies Record<DType, TensorProto_DataType>;
+
+/** Integers are ONNX ints; reals are written `{ float: 1 }`, since a whole real must not become an int. */
+type Attribute = number | string | readonly number[] | { readonly float: number };
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** Where an initialiser's bytes stand when the model is written beside a weights file. */
+interface ExternalData {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+const OPSET = 21n;
+/** A version of the format that the pinned onnxruntime reads. */
+const IR_VERSION = 10n;
+
+export class Emitter {
+  readonly #nodes: NodeProto[] = [];
+  readonly #initializers: TensorProto[] = [];
+  readonly #inputs: ValueInfoProto[] = [];
+  readonly #outputs: ValueInfoProto[] = [];
+  readonly #literals = new Map<string, Name>();
+  /** Values that nodes make, as against inputs and literals. */
+  readonly #made = new Set<Name>();
+  readonly #renamed = new Map<Name, Name>();
+  #next = 0;
+
+  fresh(): Name {
+    return `v${this.#next++}`;
+  }
+
+  /** Appends a node and returns the names of its outputs. */
+  nodes(op: string, inputs: readonly Name[], outputs: number, attributes: Attributes = {}, domain = ""): Name[] {
+    const names = Array.from({ length: outputs }, () => this.fresh());
+    for (const name of names) this.#made.add(name);
+    this.#nodes.push(
+      create(NodeProtoSchema, {
+        name: `${op}_${this.#nodes.length}`,
+        opType: op,
+        domain,
+        input: [...inputs],
+        output: names,
+        attribute: Object.entries(attributes).map(([name, value]) => attributeProto(name, value)),
+      }),
+    );
+    return names;
+  }
+
+  node(op: string, inputs: readonly Name[], attributes: Attributes = {}, domain = ""): Name {
+    return this.nodes(op, inputs, 1, attributes, domain)[0] ?? "";
+  }
+
+  /** A kernel of onnxruntime's own. */
+  contrib(op: string, inputs: readonly Name[], attributes: Attributes = {}): Name {
+    return this.node(op, inputs, attributes, "com.microsoft");
+  }
+
+  /** A vector of 64-bit integers, as shape operands want them. */
+  ints(values: readonly number[]): Name {
+    return this.#literal(`i64 ${values}`, () =>
+      create(TensorProtoSchema, {
+        dataType: TensorProto_DataType.INT64,
+        dims: [BigInt(values.length)],
+        int64Data: values.map((value) => BigInt(value)),
+      }),
+    );
+  }
+
+  scalar(value: number, dtype: DType): Name {
+    return this.filled(value, dtype, []);
+  }
+
+  /** A small literal filled with one number. */
+  filled(value: number, dtype: DType, shape: readonly number[]): Name {
+    return this.#literal(`${dtype} ${Object.is(value, -0) ? "-0" : value} ${shape}`, () =>
+      literal({ dtype, shape, data: hostArray(dtype, elements(shape)).fill(value) }),
+    );
+  }
+
+  /** A literal with given elements; bytes go into the weights file where `external` says so. */
+  initializer(name: Name, value: HostTensor, external?: ExternalData): Name {
+    const proto = external
+      ? create(TensorProtoSchema, {
+          dataType: ONNX_TYPE[value.dtype],
+          dims: value.shape.map((size) => BigInt(size)),
+          dataLocation: TensorProto_DataLocation.EXTERNAL,
+          externalData: [
+            { key: "location", value: external.file },
+            { key: "offset", value: `${external.offset}` },
+            { key: "length", value: `${external.length}` },
+          ],
+        })
+      : literal(value);
+    proto.name = name;
+    this.#initializers.push(proto);
+    return name;
+  }
+
+  input(name: Name, type: TensorType): Name {
+    this.#inputs.push(valueInfo(name, type));
+    return name;
+  }
+
+  /** Gives a value a public name: the node that makes it writes there, so that nothing is copied. */
+  output(name: Name, value: Name, type: TensorType): void {
+    if (this.#made.has(value) && !this.#renamed.has(value)) this.#renamed.set(value, name);
+    else
+      this.#nodes.push(
+        create(NodeProtoSchema, { name: `output ${name}`, opType: "Identity", input: [value], output: [name] }),
+      );
+    this.#outputs.push(valueInfo(name, type));
+  }
+
+  /** The model's bytes; under 2 GiB, protobuf's limit. */
+  write(): Uint8Array {
+    const final = (name: Name): Name => this.#renamed.get(name) ?? name;
+    for (const node of this.#nodes) {
+      node.input = node.input.map(final);
+      node.output = node.output.map(final);
+    }
+    return toBinary(
+      ModelProtoSchema,
+      create(ModelProtoSchema, {
+        irVersion: IR_VERSION,
+        producerName: "clip-ts",
+        opsetImport: [
+          { domain: "", version: OPSET },
+          { domain: "com.microsoft", version: 1n },
+        ],
+        graph: {
+          name: "clip-ts",
+          node: this.#nodes,
+          initializer: this.#initializers,
+          input: this.#inputs,
+          output: this.#outputs,
+        },
+      }),
+    );
+  }
+
+  #literal(key: string, make: () => TensorProto): Name {
+    const known = this.#literals.get(key);
+    if (known !== undefined) return known;
+    const name = this.fresh();
+    const proto = make();
+    proto.name = name;
+    this.#initializers.push(proto);
+    this.#literals.set(key, name);
+    return name;
+  }
+}
+
+function attributeProto(name: string, value: Attribute): AttributeProto {
+  if (typeof value === "number")
+    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(value) });
+  if (typeof value === "string")
+    return create(AttributeProtoSchema, {
+      name,
+      type: AttributeProto_AttributeType.STRING,
+      s: new TextEncoder().encode(value),
+    });
+  if ("float" in value)
+    return create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.FLOAT, f: value.float });
+  return create(AttributeProtoSchema, {
+    name,
+    type: AttributeProto_AttributeType.INTS,
+    ints: value.map((i) => BigInt(i)),
+  });
+}
+
+function literal({ dtype, shape, data }: HostTensor): TensorProto {
+  return create(TensorProtoSchema, {
+    dataType: ONNX_TYPE[dtype],
+    dims: shape.map((size) => BigInt(size)),
+    rawData: bytesOf(data),
+  });
+}
+
+/** The bytes of a host array, not copied. */
+export function bytesOf(data: HostArray): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+}
+
+function valueInfo(name: Name, { shape, dtype }: TensorType): ValueInfoProto {
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: {
+      value: {
+        case: "tensorType",
+        value: {
+          elemType: ONNX_TYPE[dtype],
+          shape: {
+            dim: shape.map((size) =>
+              create(TensorShapeProto_DimensionSchema, { value: { case: "dimValue", value: BigInt(size) } }),
+            ),
+          },
+        },
+      },
+    },
+  });
+}

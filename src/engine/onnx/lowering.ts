@@ -1,0 +1,315 @@
+/** Graph -> ONNX: one total table. What onnxruntime has a kernel for is lowered whole, the rest by its decomposition. */
+import {
+  type CompositeName,
+  type DType,
+  decompose,
+  elements,
+  filledWith,
+  type Graph,
+  type HostTensor,
+  hostArray,
+  inOrder,
+  made,
+  type Node,
+  type OpName,
+  sameShape,
+  type Tensor,
+} from "../../graph/index.ts";
+import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
+import { type Attributes, Emitter, type Name } from "./emitter.ts";
+import { lowerDot, lowerLinear } from "./matmul.ts";
+import { inputName, outputName } from "./names.ts";
+
+/** What a lowering rule may ask for. */
+export interface Context {
+  readonly emit: Emitter;
+  /** The ONNX value of a tensor, with all its axes. */
+  value(tensor: Tensor): Name;
+  /** Whether some node of the graph reads a further output of this composite. */
+  uses(tensor: Tensor, index: number): boolean;
+  /** Lowers a composite through its decomposition. */
+  decomposed(tensor: Tensor): Name[];
+}
+
+/** Gives the names of the node's outputs (of as many as it computes). */
+type Lowering<K extends OpName> = ((context: Context, node: Node<K>) => Name | readonly Name[]) | "decompose";
+type Direct<K extends OpName> = Exclude<Lowering<K>, "decompose">;
+
+const named =
+  (op: string, attributes: Attributes = {}): Direct<OpName> =>
+  (context, node) =>
+    context.emit.node(op, operands(context, node), attributes);
+
+const operands = (context: Context, node: Node): Name[] => node.inputs.map((x) => context.value(x));
+
+/** Element-wise kernels broadcast themselves: a broadcast operand is passed unstretched where the result is the same. */
+const elementwise =
+  (op: string): Direct<OpName> =>
+  ({ emit, value }, node) => {
+    const small = node.inputs.map((x) => unstretched(x));
+    const covered = node.shape.every(
+      (size, axis) =>
+        size === 1 || small.some((x) => (x.shape[x.shape.length - node.shape.length + axis] ?? 1) === size),
+    );
+    const names = node.inputs.map((x, i) => {
+      const part = small[i];
+      return part && (covered || i > 0) ? part.name(emit, value) : value(x);
+    });
+    // onnxruntime's arithmetic has no 8-bit kernels.
+    const narrow = node.inputs.map((x) => x.dtype).find((dtype) => dtype === "u8" || dtype === "bool");
+    if (narrow === undefined || op === "Where" || op === "And" || op === "Or") return emit.node(op, names);
+    const wide = names.map((name) => cast(emit, name, "i32"));
+    const result = emit.node(op, wide);
+    return node.dtype === "bool" ? result : cast(emit, result, node.dtype);
+  };
+
+interface Unstretched {
+  readonly shape: readonly number[];
+  name(emit: Emitter, value: (x: Tensor) => Name): Name;
+}
+
+/** The operand of a broadcast, shaped so that numpy's rule stretches it the same way. */
+function unstretched(x: Tensor): Unstretched {
+  const filled = filledWith(x);
+  if (filled !== undefined) return { shape: [], name: (emit) => emit.scalar(filled, x.dtype) };
+  const [source] = x.inputs;
+  if (!made(x, "broadcast") || !source) return { shape: x.shape, name: (_, value) => value(x) };
+  const { dimensions, shape } = x.attrs;
+  const first = dimensions[0] ?? shape.length;
+  const inner = shape.slice(first).map((_, i) => source.shape[dimensions.indexOf(first + i)] ?? 1);
+  return {
+    shape: inner,
+    name: (emit, value) =>
+      sameShape(inner, source.shape) ? value(source) : emit.node("Reshape", [value(source), emit.ints(inner)]),
+  };
+}
+
+const TYPE_NUMBER = { f64: 11, f32: 1, i32: 6, u8: 2, bool: 9 } as const satisfies Record<DType, number>;
+
+function cast(emit: Emitter, name: Name, dtype: DType): Name {
+  return emit.node("Cast", [name], { to: TYPE_NUMBER[dtype] });
+}
+
+const reduction =
+  (op: string): ((context: Context, node: Node<"reduceSum" | "reduceMax" | "reduceMin">) => Name) =>
+  ({ emit, value }, node) => {
+    const [x] = node.inputs as [Tensor];
+    return emit.node(op, [value(x), emit.ints(node.attrs.axes)], { keepdims: 0 });
+  };
+
+const COMPARISON = {
+  eq: "Equal",
+  ne: "Equal",
+  lt: "Less",
+  le: "LessOrEqual",
+  gt: "Greater",
+  ge: "GreaterOrEqual",
+} as const;
+
+const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
+  input: () => {
+    throw new Error("onnx: inputs are named before lowering");
+  },
+  constant: ({ emit }, { attrs, shape, dtype }) => {
+    const { value } = attrs;
+    if (typeof value !== "number") return emit.initializer(emit.fresh(), { dtype, shape, data: value });
+    if (elements(shape) <= 1024) return emit.filled(value, dtype, shape);
+    return emit.node("Expand", [emit.scalar(value, dtype), emit.ints(shape)]);
+  },
+  iota: ({ emit }, { attrs, shape, dtype }) => {
+    const size = shape[attrs.axis] ?? 0;
+    const line = shape.map((s, axis) => (axis === attrs.axis ? s : 1));
+    const counting: HostTensor = { dtype, shape: line, data: hostArray(dtype, size).map((_, i) => i) };
+    return emit.node("Expand", [emit.initializer(emit.fresh(), counting), emit.ints(shape)]);
+  },
+  neg: named("Neg"),
+  exp: named("Exp"),
+  log: named("Log"),
+  sqrt: named("Sqrt"),
+  rsqrt: ({ emit, value }, { inputs: [x] }) => emit.node("Reciprocal", [emit.node("Sqrt", [value(x as Tensor)])]),
+  tanh: named("Tanh"),
+  sigmoid: named("Sigmoid"),
+  erf: named("Erf"),
+  abs: named("Abs"),
+  sign: named("Sign"),
+  not: named("Not"),
+  add: elementwise("Add"),
+  sub: elementwise("Sub"),
+  mul: elementwise("Mul"),
+  div: elementwise("Div"),
+  pow: elementwise("Pow"),
+  max: elementwise("Max"),
+  min: elementwise("Min"),
+  and: elementwise("And"),
+  or: elementwise("Or"),
+  compare: (context, node) => {
+    const { direction } = node.attrs;
+    const result = elementwise(COMPARISON[direction])(context, node) as Name;
+    return direction === "ne" ? context.emit.node("Not", [result]) : result;
+  },
+  select: elementwise("Where"),
+  convert: ({ emit, value }, { inputs: [x], dtype }) => cast(emit, value(x as Tensor), dtype),
+  reshape: ({ emit, value }, { inputs: [x], shape }) =>
+    emit.node("Reshape", [value(x as Tensor), emit.ints(shape)], { allowzero: 1 }),
+  transpose: ({ emit, value }, { inputs: [x], attrs }) =>
+    emit.node("Transpose", [value(x as Tensor)], { perm: attrs.permutation }),
+  broadcast: ({ emit, value }, node) => {
+    const small = unstretched(node);
+    return emit.node("Expand", [small.name(emit, value), emit.ints(node.shape)]);
+  },
+  slice: ({ emit, value }, { inputs: [x], attrs: { start, limit, stride } }) => {
+    const source = x as Tensor;
+    // Only the axes that are cut: onnxruntime copies whole inner blocks then.
+    const axes = source.shape.flatMap((size, axis) =>
+      start[axis] === 0 && limit[axis] === size && stride[axis] === 1 ? [] : [axis],
+    );
+    const of = (bounds: readonly number[]): Name => emit.ints(axes.map((axis) => bounds[axis] ?? 0));
+    return axes.length === 0
+      ? value(source)
+      : emit.node("Slice", [value(source), of(start), of(limit), emit.ints(axes), of(stride)]);
+  },
+  pad: ({ emit, value }, { inputs: [x], attrs: { low, high, interior }, dtype }) => {
+    let name = value(x as Tensor);
+    let { shape } = x as Tensor;
+    const wide: DType = dtype === "bool" ? "u8" : dtype;
+    if (dtype === "bool") name = cast(emit, name, wide);
+    const padded = (before: readonly number[], after: readonly number[]): void => {
+      if ([...before, ...after].some((amount) => amount > 0))
+        name = emit.node("Pad", [name, emit.ints([...before, ...after]), emit.scalar(0, wide)]);
+    };
+    for (const [axis, between] of interior.entries()) {
+      const size = shape[axis] ?? 0;
+      if (between === 0 || size < 2) continue;
+      // Zeros between: a new axis behind this one, padded, merged, and the last zeros cut off.
+      const spread = [...shape.slice(0, axis + 1), 1, ...shape.slice(axis + 1)];
+      name = emit.node("Reshape", [name, emit.ints(spread)]);
+      padded(
+        spread.map(() => 0),
+        spread.map((_, i) => (i === axis + 1 ? between : 0)),
+      );
+      name = emit.node("Reshape", [name, emit.ints(shape.map((s, i) => (i === axis ? s * (between + 1) : s)))]);
+      const end = size + (size - 1) * between;
+      name = emit.node("Slice", [name, emit.ints([0]), emit.ints([end]), emit.ints([axis])]);
+      shape = shape.map((s, i) => (i === axis ? end : s));
+    }
+    padded(low, high);
+    return dtype === "bool" ? cast(emit, name, dtype) : name;
+  },
+  concat: (context, node) => context.emit.node("Concat", operands(context, node), { axis: node.attrs.axis }),
+  reverse: ({ emit, value }, { inputs: [x], attrs: { axes } }) => {
+    const to = (bound: number): Name => emit.ints(axes.map(() => bound));
+    // A limit far below 0 means "to the first element" for a negative step.
+    return emit.node("Slice", [value(x as Tensor), to(-1), to(-(2 ** 31)), emit.ints(axes), to(-1)]);
+  },
+  reduceSum: (context, node) => {
+    if (node.dtype !== "u8") return reduction("ReduceSum")(context, node);
+    const wide = cast(context.emit, context.value(node.inputs[0] as Tensor), "i32");
+    return cast(
+      context.emit,
+      context.emit.node("ReduceSum", [wide, context.emit.ints(node.attrs.axes)], { keepdims: 0 }),
+      "u8",
+    );
+  },
+  reduceMax: reduction("ReduceMax"),
+  reduceMin: reduction("ReduceMin"),
+  argmax: ({ emit, value }, { inputs: [x], attrs: { axis } }) =>
+    cast(emit, emit.node("ArgMax", [value(x as Tensor)], { axis, keepdims: 0, select_last_index: 0 }), "i32"),
+  dot: lowerDot,
+  gather: named("Gather", { axis: 0 }),
+  scatterAdd: ({ emit, value }, { inputs: [table, indices, updates] }) => {
+    const rows = emit.node("Unsqueeze", [cast64(emit, value(indices as Tensor)), emit.ints([-1])]);
+    return emit.node("ScatterND", [value(table as Tensor), rows, value(updates as Tensor)], { reduction: "add" });
+  },
+  convolution: lowerConvolution,
+  output: () => {
+    throw new Error("onnx: further outputs are named with their composite");
+  },
+  relu: named("Relu"),
+  reluGrad: ({ emit, value }, { inputs: [y, g] }) =>
+    emit.node("Mul", [value(g as Tensor), emit.node("Sign", [value(y as Tensor)])]),
+  quickGelu: ({ emit, value }, { inputs: [x] }) =>
+    emit.contrib("QuickGelu", [value(x as Tensor)], { alpha: { float: 1.702 } }),
+  quickGeluGrad: "decompose",
+  gelu: named("Gelu"),
+  softmax: named("Softmax", { axis: -1 }),
+  softmaxGrad: "decompose",
+  logSoftmax: named("LogSoftmax", { axis: -1 }),
+  linear: lowerLinear,
+  layerNorm: ({ emit, value, uses }, node) => {
+    const outputs = uses(node, 1) || uses(node, 2) ? 3 : 1;
+    const names = node.inputs.map((x) => value(x));
+    return emit.nodes("LayerNormalization", names, outputs, { axis: -1, epsilon: { float: node.attrs.epsilon } });
+  },
+  layerNormGrad: "decompose",
+  batchNorm: "decompose",
+  batchNormGrad: "decompose",
+  attention: ({ emit, value, uses, decomposed }, node) => {
+    // The gradient reads the probabilities, which the fused kernel does not give.
+    if (uses(node, 1)) return decomposed(node);
+    return emit.contrib(
+      "MultiHeadAttention",
+      node.inputs.map((x) => value(x)),
+      {
+        num_heads: node.attrs.heads,
+        unidirectional: node.attrs.causal ? 1 : 0,
+      },
+    );
+  },
+  avgPool: "decompose",
+  upsample: "decompose",
+  convolutionKernelGrad: lowerConvolutionKernelGrad,
+  crossEntropy: "decompose",
+  l2Normalize: "decompose",
+};
+
+function cast64(emit: Emitter, name: Name): Name {
+  return emit.node("Cast", [name], { to: 7 });
+}
+
+/**
+ * Lowers a graph. Inputs that `bake` holds become initialisers (it writes them and returns their name), the others inputs of the model.
+ */
+export function lower(graph: Graph, bake: (emit: Emitter, name: string) => Name | undefined): Emitter {
+  const emit = new Emitter();
+  const names = new Map<Tensor, readonly Name[]>();
+  const used = new Set<string>();
+  const key = (tensor: Tensor, index: number): string => `${tensor.id} ${index}`;
+  for (const tensor of graph.nodes)
+    if (made(tensor, "output")) used.add(key(tensor.inputs[0] as Tensor, tensor.attrs.index));
+  const reached = new Set(graph.nodes);
+  for (const x of graph.inputs) {
+    if (x.dtype === "f64") throw new Error(`onnx: input ${x.attrs.name} is f64; the onnx engine computes in f32`);
+    if (reached.has(x)) names.set(x, [bake(emit, x.attrs.name) ?? emit.input(inputName(x.attrs.name), x)]);
+  }
+  // A composite's parts are known by what they are, so that gradients and forward share them.
+  const context: Context = {
+    emit,
+    value: (tensor) => all(tensor)[0] ?? "",
+    uses: (tensor, index) => used.has(key(tensor, index)),
+    decomposed: (tensor) => {
+      const outputs = decompose(tensor as Node<CompositeName>);
+      for (const part of inOrder(outputs, tensor.inputs)) all(part);
+      return outputs.map((part) => context.value(part));
+    },
+  };
+  const all = (tensor: Tensor): readonly Name[] => {
+    const known = names.get(tensor);
+    if (known) return known;
+    const result = made(tensor, "output")
+      ? [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""]
+      : lowerNode(context, tensor);
+    names.set(tensor, result);
+    return result;
+  };
+  // Broadcasts and constants are written only where a kernel needs them in full.
+  for (const tensor of graph.nodes) if (!made(tensor, "broadcast") && !made(tensor, "constant")) all(tensor);
+  for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);
+  return emit;
+}
+
+function lowerNode<K extends OpName>(context: Context, node: Node<K>): readonly Name[] {
+  const rule: Lowering<K> = LOWERINGS[node.op];
+  if (rule === "decompose") return context.decomposed(node);
+  const result = rule(context, node);
+  return typeof result === "string" ? [result] : result;
+}

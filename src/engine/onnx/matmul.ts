@@ -1,0 +1,73 @@
+import { elements, type Node, type Tensor } from "../../graph/index.ts";
+import type { Emitter, Name } from "./emitter.ts";
+import type { Context } from "./lowering.ts";
+
+/** A factor of a matrix product: its name, whether its contracted axis stands first, and its sizes. */
+interface Factor {
+  readonly name: Name;
+  readonly transposed: boolean;
+  readonly free: readonly number[];
+}
+
+/** Brings one side of a dot to [batch..., free, contracted] or, transposed, [batch..., contracted, free]; copies only if it must. */
+function factor(context: Context, x: Tensor, batch: readonly number[], contract: readonly number[]): Factor {
+  const { emit } = context;
+  const free = x.shape.flatMap((_, axis) => (batch.includes(axis) || contract.includes(axis) ? [] : [axis]));
+  const sizes = (axes: readonly number[]): number[] => axes.map((axis) => x.shape[axis] ?? 0);
+  const matrix = (transposed: boolean): number[] => {
+    const [rows, columns] = [elements(sizes(free)), elements(sizes(contract))];
+    return [...sizes(batch), ...(transposed ? [columns, rows] : [rows, columns])];
+  };
+  const stands = (order: readonly number[]): boolean => order.every((axis, i) => axis === i);
+  const transposed = !stands([...batch, ...free, ...contract]) && stands([...batch, ...contract, ...free]);
+  const laid = transposed || stands([...batch, ...free, ...contract]);
+  const whole = laid
+    ? context.value(x)
+    : emit.node("Transpose", [context.value(x)], { perm: [...batch, ...free, ...contract] });
+  return { name: shaped(emit, whole, laid ? x.shape : undefined, matrix(transposed)), transposed, free: sizes(free) };
+}
+
+function shaped(emit: Emitter, name: Name, from: readonly number[] | undefined, to: readonly number[]): Name {
+  return from?.length === to.length ? name : emit.node("Reshape", [name, emit.ints(to)]);
+}
+
+/** One Gemm (it transposes both sides for free), or a FusedMatMul a batch. */
+export function lowerDot(context: Context, node: Node<"dot">): Name {
+  const { emit } = context;
+  const [a, b] = node.inputs as [Tensor, Tensor];
+  const { batch, contract } = node.attrs;
+  // The pairs in the order in which they stand on the left, so that at most one side is copied.
+  const pairs = contract[0].map((axis, i) => [axis, contract[1][i] ?? 0] as const).sort((p, q) => p[0] - q[0]);
+  const left = factor(
+    context,
+    a,
+    batch[0],
+    pairs.map(([axis]) => axis),
+  );
+  const right = factor(
+    context,
+    b,
+    batch[1],
+    pairs.map(([, axis]) => axis),
+  );
+  const [transA, transB] = [left.transposed ? 1 : 0, right.transposed ? 0 : 1];
+  const product =
+    batch[0].length === 0
+      ? emit.node("Gemm", [left.name, right.name], { transA, transB })
+      : emit.contrib("FusedMatMul", [left.name, right.name], { transA, transB });
+  const rank = batch[0].length + 2;
+  return node.shape.length === rank && left.free.length === 1 && right.free.length === 1
+    ? product
+    : emit.node("Reshape", [product, emit.ints(node.shape)]);
+}
+
+/** y = x W^T + b: the bias is the Gemm's third operand. */
+export function lowerLinear({ emit, value }: Context, node: Node<"linear">): Name {
+  const [x, weight, bias] = node.inputs as [Tensor, Tensor, Tensor?];
+  const [out = 0, into = 0] = weight.shape;
+  const rows = elements(x.shape.slice(0, -1));
+  const flat = x.shape.length === 2 ? value(x) : emit.node("Reshape", [value(x), emit.ints([rows, into])]);
+  const operands = [flat, value(weight), ...(bias ? [value(bias)] : [])];
+  const y = emit.node("Gemm", operands, { transB: 1 });
+  return x.shape.length === 2 ? y : emit.node("Reshape", [y, emit.ints([...x.shape.slice(0, -1), out])]);
+}

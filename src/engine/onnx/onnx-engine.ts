@@ -1,0 +1,200 @@
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import { type Graph, sameShape, show } from "../../graph/index.ts";
+import {
+  type CompileOptions,
+  checkInputs,
+  type Engine,
+  type HostTensors,
+  type Program,
+  type State,
+  splitOutputs,
+} from "../engine.ts";
+import { bytesOf } from "./emitter.ts";
+import { lower } from "./lowering.ts";
+import type { Answer, CallName, Calls, Request, WorkerOptions } from "./protocol.ts";
+
+export interface OnnxEngineOptions {
+  /** @default "cpu" */
+  readonly executionProvider?: "cpu" | "webgpu";
+  /** Threads of one kernel. @default the machine's cores */
+  readonly threads?: number;
+}
+
+/** Weights beyond this stand in a file beside the model: a protobuf holds at most 2 GiB. */
+const LARGEST_EMBEDDED = 2 ** 30;
+
+/** Sources run under the test runner use the built worker. */
+const WORKER = new URL(
+  import.meta.url.endsWith(".ts") ? "../../../dist/src/engine/onnx/onnx-worker.js" : "./onnx-worker.js",
+  import.meta.url,
+);
+
+/** onnxruntime in a worker thread; the state stays there. Throws if onnxruntime is not installed for this platform. */
+export async function createOnnxEngine({
+  executionProvider = "cpu",
+  threads = availableParallelism(),
+}: OnnxEngineOptions = {}): Promise<Engine> {
+  const channel = new Channel({ executionProvider, threads });
+  return {
+    name: `onnx ${executionProvider}`,
+    compile: (graph, options) => compile(channel, graph, options),
+    createState: async (values) => onnxState(channel, await channel.call("createState", values), values),
+    close: () => channel.close(),
+  };
+}
+
+/** Calls into the worker, answered in order. */
+class Channel {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  #next = 0;
+  #end: Error | undefined;
+
+  constructor(workerData: WorkerOptions) {
+    this.#worker = new Worker(WORKER, { workerData });
+    this.#worker.on("message", (answer: Answer) => {
+      const call = this.#waiting.get(answer.id);
+      this.#waiting.delete(answer.id);
+      if (this.#waiting.size === 0) this.#worker.unref();
+      if ("error" in answer) call?.reject(new Error(answer.error));
+      else call?.resolve(answer.answer);
+    });
+    this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
+    this.#worker.on("exit", () => this.#fail(new Error("onnx: the engine is closed")));
+    this.#worker.unref();
+  }
+
+  call<K extends CallName>(call: K, request: Calls[K]["request"]): Promise<Calls[K]["answer"]> {
+    if (this.#end) return Promise.reject(this.#end);
+    const id = this.#next++;
+    // The process stays alive while an answer is awaited, and only then.
+    this.#worker.ref();
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+      this.#worker.postMessage({ id, call, request } satisfies Request<K>);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #fail(error: Error): void {
+    this.#end ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#end);
+    this.#waiting.clear();
+  }
+}
+
+interface OnnxState extends State {
+  readonly channel: Channel;
+  readonly id: number;
+}
+
+function onnxState(channel: Channel, id: number, initial: HostTensors): OnnxState {
+  const names = Object.keys(initial);
+  return {
+    channel,
+    id,
+    names,
+    read: (wanted = names) => channel.call("readState", { state: id, names: wanted }),
+    write: async (values) => {
+      for (const [name, value] of Object.entries(values)) {
+        const held = initial[name];
+        if (!held || held.dtype !== value.dtype || !sameShape(held.shape, value.shape))
+          throw new Error(`state: entry ${name} is ${held ? show(held) : "not there"}, got ${show(value)}`);
+      }
+      await channel.call("writeState", { state: id, values });
+    },
+    close: () => channel.call("closeState", id),
+  };
+}
+
+async function compile(
+  channel: Channel,
+  graph: Graph,
+  { state = [], constants = {} }: CompileOptions = {},
+): Promise<Program> {
+  const begun = performance.now();
+  const names = graph.inputs.map((x) => x.attrs.name);
+  const { updated, returned } = splitOutputs(graph, state);
+  const elsewhere = new Set([...state, ...Object.keys(constants)]);
+  checkInputs(graph, constants, new Set(names.filter((name) => !Object.hasOwn(constants, name))));
+  const stateInputs = names.filter((name) => state.includes(name));
+  const inputs = names.filter((name) => !elsewhere.has(name));
+  const used = new Set(graph.nodes.map((tensor) => tensor.id));
+  const needed = new Set(graph.inputs.flatMap((x) => (used.has(x.id) ? [x.attrs.name] : [])));
+  const { model, folder } = await writeModel(graph, constants);
+  const kept = (list: readonly string[]): string[] => list.filter((name) => needed.has(name));
+  const source = {
+    model,
+    stateInputs: kept(stateInputs),
+    stateOutputs: updated,
+    inputs: kept(inputs),
+    outputs: returned,
+  };
+  const id = await channel
+    .call("compile", source)
+    .finally(() => folder && rm(folder, { recursive: true, force: true }));
+  return {
+    graph,
+    compileSeconds: (performance.now() - begun) / 1000,
+    run: async (values, from) => {
+      checkInputs(graph, values, elsewhere);
+      if (stateInputs.length + updated.length > 0 && !isOnnxState(from, channel))
+        throw new Error("run: this program needs a state of its engine");
+      const sent = Object.fromEntries(source.inputs.flatMap((name) => (values[name] ? [[name, values[name]]] : [])));
+      return channel.call("run", {
+        program: id,
+        inputs: sent,
+        state: from && isOnnxState(from, channel) ? from.id : undefined,
+      });
+    },
+    close: () => channel.call("closeProgram", id),
+  };
+}
+
+function isOnnxState(state: State | undefined, channel: Channel): state is OnnxState {
+  return state !== undefined && "channel" in state && state.channel === channel;
+}
+
+/** The model as bytes, or, with large weights, as a file with the weights beside it in a folder of its own. */
+async function writeModel(
+  graph: Graph,
+  constants: HostTensors,
+): Promise<{ readonly model: Uint8Array | string; readonly folder?: string }> {
+  const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
+  if (total <= LARGEST_EMBEDDED) {
+    const model = lower(graph, (emit, name) => {
+      const value = constants[name];
+      return value && emit.initializer(emit.fresh(), value);
+    }).write();
+    return { model };
+  }
+  const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
+  const weights: HostTensors[string][] = [];
+  let offset = 0;
+  const model = lower(graph, (emit, name) => {
+    const value = constants[name];
+    if (!value) return undefined;
+    const placed = emit.initializer(emit.fresh(), value, {
+      file: "weights.bin",
+      offset,
+      length: value.data.byteLength,
+    });
+    weights.push(value);
+    offset += value.data.byteLength;
+    return placed;
+  }).write();
+  const file = await open(join(folder, "weights.bin"), "w");
+  try {
+    for (const { data } of weights) await file.writeFile(bytesOf(data));
+  } finally {
+    await file.close();
+  }
+  await writeFile(join(folder, "model.onnx"), model);
+  return { model: join(folder, "model.onnx"), folder };
+}

@@ -1,0 +1,165 @@
+/** The thread in which onnxruntime's synchronous calls run; programs and states live here. */
+import { parentPort, workerData } from "node:worker_threads";
+import type { InferenceSession, Tensor } from "onnxruntime-node";
+import type { DType, HostArray, HostTensor } from "../../graph/index.ts";
+import type { HostTensors } from "../engine.ts";
+import { inputName, outputName } from "./names.ts";
+import type { Answer, CallName, Calls, ModelSource, Request, WorkerOptions } from "./protocol.ts";
+
+const ort = (await import("onnxruntime-node")).default;
+const options = workerData as WorkerOptions;
+const onDevice = options.executionProvider !== "cpu";
+
+interface Program extends Omit<ModelSource, "model"> {
+  readonly session: InferenceSession;
+}
+
+/** A state entry: the value, and on the CPU the buffer that the next update is written into. */
+interface Entry {
+  current: Tensor;
+  spare: Tensor | undefined;
+  readonly dtype: DType;
+}
+
+const ORT_TYPE = { f64: "float64", f32: "float32", i32: "int32", u8: "uint8", bool: "bool" } as const satisfies Record<
+  DType,
+  string
+>;
+const DTYPE = Object.fromEntries(Object.entries(ORT_TYPE).map(([dtype, type]) => [type, dtype])) as Readonly<
+  Record<string, DType>
+>;
+
+const programs = new Map<number, Program>();
+const states = new Map<number, Map<string, Entry>>();
+let nextId = 1;
+
+function toOrt({ dtype, shape, data }: HostTensor): Tensor {
+  return new ort.Tensor(ORT_TYPE[dtype], data as Float32Array, shape);
+}
+
+/** A host tensor over the same memory. */
+function toHost(tensor: Tensor): HostTensor {
+  const dtype = DTYPE[tensor.type];
+  if (!dtype) throw new Error(`onnx: a result is of type ${tensor.type}`);
+  return { dtype, shape: [...tensor.dims], data: tensor.data as HostArray };
+}
+
+function found<T>(map: ReadonlyMap<number, T>, id: number, what: string): T {
+  const value = map.get(id);
+  if (value === undefined) throw new Error(`onnx: this ${what} is closed`);
+  return value;
+}
+
+async function createSession(model: Uint8Array | string, deviceOutputs: readonly string[]): Promise<InferenceSession> {
+  const sessionOptions: InferenceSession.SessionOptions = {
+    executionProviders: [options.executionProvider],
+    intraOpNumThreads: options.threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    ...(onDevice
+      ? {
+          preferredOutputLocation: Object.fromEntries(
+            deviceOutputs.map((name) => [outputName(name), "gpu-buffer" as const]),
+          ),
+        }
+      : {}),
+  };
+  // The two overloads do not take a union.
+  return typeof model === "string"
+    ? ort.InferenceSession.create(model, sessionOptions)
+    : ort.InferenceSession.create(model, sessionOptions);
+}
+
+async function run({ program: id, inputs, state: stateId }: Calls["run"]["request"]): Promise<HostTensors> {
+  const program = found(programs, id, "program");
+  const state = stateId === undefined ? new Map<string, Entry>() : found(states, stateId, "state");
+  const entry = (name: string): Entry => {
+    const value = state.get(name);
+    if (!value) throw new Error(`run: the state has no entry ${name}`);
+    return value;
+  };
+  const feeds: Record<string, Tensor> = {};
+  for (const name of program.stateInputs) feeds[inputName(name)] = entry(name).current;
+  for (const name of program.inputs) {
+    const value = inputs[name];
+    if (value) feeds[inputName(name)] = toOrt(value);
+  }
+  const fetches: Record<string, Tensor | null> = {};
+  for (const name of program.outputs) fetches[outputName(name)] = null;
+  for (const name of program.stateOutputs) {
+    const { current, spare } = entry(name);
+    // Two buffers an entry, written in turns: the update of one value may be ready before its last reader has run.
+    fetches[outputName(name)] = onDevice
+      ? null
+      : (spare ?? toOrt({ ...toHost(current), data: toHost(current).data.slice() }));
+  }
+  const results = await program.session.run(feeds, fetches);
+  for (const name of program.stateOutputs) {
+    const held = entry(name);
+    const updated = results[outputName(name)];
+    if (!updated) throw new Error(`run: state entry ${name} was not computed`);
+    if (onDevice) held.current.dispose();
+    else held.spare = held.current;
+    held.current = updated;
+  }
+  return Object.fromEntries(program.outputs.map((name) => [name, toHost(results[outputName(name)] as Tensor)]));
+}
+
+const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Promise<Calls[K]["answer"]> } = {
+  compile: async ({ model, ...names }) => {
+    programs.set(nextId, { ...names, session: await createSession(model, names.stateOutputs) });
+    return nextId++;
+  },
+  run,
+  closeProgram: async (id) => {
+    await found(programs, id, "program").session.release();
+    programs.delete(id);
+    return undefined;
+  },
+  createState: async (values) => {
+    const entries = Object.entries(values).map(
+      ([name, value]) => [name, { current: toOrt(value), spare: undefined, dtype: value.dtype }] as const,
+    );
+    states.set(nextId, new Map<string, Entry>(entries));
+    return nextId++;
+  },
+  readState: async ({ state, names }) => {
+    const entries = found(states, state, "state");
+    const values: Record<string, HostTensor> = {};
+    for (const name of names) {
+      const held = entries.get(name);
+      if (!held) throw new Error(`state: no entry ${name}`);
+      values[name] = { ...toHost(held.current), data: toHost(held.current).data.slice() };
+    }
+    return values;
+  },
+  writeState: async ({ state, values }) => {
+    const entries = found(states, state, "state");
+    for (const [name, value] of Object.entries(values)) {
+      const held = entries.get(name);
+      if (!held) throw new Error(`state: no entry ${name}`);
+      held.current = toOrt(value);
+      held.spare = undefined;
+    }
+    return undefined;
+  },
+  closeState: async (id) => {
+    states.delete(id);
+    return undefined;
+  },
+};
+
+async function answer<K extends CallName>({ id, call, request }: Request<K>): Promise<Answer> {
+  try {
+    return { id, answer: await HANDLERS[call](request) };
+  } catch (error) {
+    return { id, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+// One after the other: a state never changes while it is read.
+let queue: Promise<void> = Promise.resolve();
+parentPort?.on("message", (request: Request) => {
+  queue = queue.then(async () => parentPort?.postMessage(await answer(request)));
+});

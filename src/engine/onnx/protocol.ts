@@ -1,0 +1,40 @@
+/** What the engine and its worker thread say to each other. */
+import type { HostTensors } from "../engine.ts";
+
+export interface WorkerOptions {
+  readonly executionProvider: "cpu" | "webgpu";
+  readonly threads: number;
+}
+
+export interface ModelSource {
+  /** The model's bytes, or the path of a model file with its weights beside it. */
+  readonly model: Uint8Array | string;
+  /** State entries that the program reads, and those it replaces. */
+  readonly stateInputs: readonly string[];
+  readonly stateOutputs: readonly string[];
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+}
+
+/** Requests by kind, with the answers they bring. */
+export interface Calls {
+  compile: { request: ModelSource; answer: number };
+  run: { request: { program: number; inputs: HostTensors; state: number | undefined }; answer: HostTensors };
+  closeProgram: { request: number; answer: undefined };
+  createState: { request: HostTensors; answer: number };
+  readState: { request: { state: number; names: readonly string[] }; answer: HostTensors };
+  writeState: { request: { state: number; values: HostTensors }; answer: undefined };
+  closeState: { request: number; answer: undefined };
+}
+
+export type CallName = keyof Calls;
+
+export interface Request<K extends CallName = CallName> {
+  readonly id: number;
+  readonly call: K;
+  readonly request: Calls[K]["request"];
+}
+
+export type Answer =
+  | { readonly id: number; readonly answer: unknown }
+  | { readonly id: number; readonly error: string };

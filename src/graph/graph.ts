@@ -1,7 +1,8 @@
 import { input, reshape, transpose } from "./build.ts";
+import { decompose, isComposite } from "./composites.ts";
 import type { HostArray } from "./dtype.ts";
 import { inOrder } from "./order.ts";
-import { made, type Node, node, type Tensor, type TensorType } from "./tensor.ts";
+import { type CompositeName, made, type Node, node, type Tensor, type TensorType } from "./tensor.ts";
 import { verify } from "./verify.ts";
 
 /** A function, traced: what goes in by name, what comes out by name, and every value between in order. */
@@ -27,12 +28,13 @@ export function trace<S extends Readonly<Record<string, TensorType>>>(
       readonly [name in keyof S]: Tensor;
     },
   );
+  return finish(inputs, results);
+}
+
+/** The graph of some results, equal subexpressions merged, verified. */
+function finish(inputs: readonly Tensor[], results: Readonly<Record<string, Tensor>>): Graph {
   const shared = share(inputs, Object.values(results));
-  const outputs = Object.keys(results).map((name) => {
-    const tensor = shared.get(results[name] as Tensor);
-    if (!tensor) throw new Error(`trace: output ${name} was lost`);
-    return { name, tensor };
-  });
+  const outputs = Object.entries(results).map(([name, result]) => ({ name, tensor: shared.get(result) ?? result }));
   const graph = {
     inputs: inputs.filter((x) => made(x, "input")),
     outputs,
@@ -40,6 +42,38 @@ export function trace<S extends Readonly<Record<string, TensorType>>>(
   };
   verify(graph);
   return graph;
+}
+
+/**
+ * The same graph with composites replaced by their decompositions, all the way down, except those that an engine runs whole.
+ * `further` says whether a composite's further outputs are read.
+ */
+export function expand(graph: Graph, whole: (composite: Node<CompositeName>, further: boolean) => boolean): Graph {
+  const read = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
+  const outputsOf = new Map<Tensor, readonly Tensor[]>();
+  const replaced = (x: Tensor): Tensor => outputsOf.get(x)?.[0] ?? x;
+  const replace = (tensor: Tensor): void => {
+    if (outputsOf.has(tensor)) return;
+    const operands = tensor.inputs.map(replaced);
+    if (made(tensor, "output")) {
+      const [source] = tensor.inputs;
+      const part = source && outputsOf.get(source)?.[tensor.attrs.index];
+      if (part) outputsOf.set(tensor, [part]);
+    }
+    if (outputsOf.has(tensor)) return;
+    const here = operands.some((x, i) => x !== tensor.inputs[i]) ? node(tensor.op, tensor.attrs, operands) : tensor;
+    if (!isComposite(here.op) || whole(here as Node<CompositeName>, read.has(tensor))) {
+      outputsOf.set(tensor, [here]);
+      return;
+    }
+    const parts = decompose(here as Node<CompositeName>);
+    // The operands are done already; what the decomposition made may hold composites again.
+    for (const x of operands) if (!outputsOf.has(x)) outputsOf.set(x, [x]);
+    for (const part of inOrder(parts, operands)) replace(part);
+    outputsOf.set(tensor, parts.map(replaced));
+  };
+  for (const tensor of graph.nodes) replace(tensor);
+  return finish(graph.inputs, Object.fromEntries(graph.outputs.map(({ name, tensor }) => [name, replaced(tensor)])));
 }
 
 /** Common subexpressions once: a map from each tensor to the one that stands for it. */

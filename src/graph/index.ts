@@ -2,7 +2,7 @@ export * from "./build.ts";
 export { causalMask, decompose, isComposite } from "./composites.ts";
 export * from "./dtype.ts";
 export { gradients, pullback } from "./gradients.ts";
-export { type Graph, trace } from "./graph.ts";
+export { expand, type Graph, trace } from "./graph.ts";
 export { inOrder } from "./order.ts";
 export { print } from "./print.ts";
 export { inferAll } from "./rules.ts";

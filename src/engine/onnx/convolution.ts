@@ -1,4 +1,4 @@
-import { decompose, type Node, type Tensor } from "../../graph/index.ts";
+import type { Node, Tensor } from "../../graph/index.ts";
 import type { Name } from "./emitter.ts";
 import type { Context } from "./lowering.ts";
 
@@ -9,9 +9,4 @@ export function lowerConvolution({ emit, value }: Context, node: Node<"convoluti
   const channelsFirst = emit.node("Transpose", [value(x)], { perm: [0, 3, 1, 2] });
   const y = emit.node("Conv", [channelsFirst, value(kernel)], { strides: stride, pads });
   return emit.node("Transpose", [y], { perm: [0, 2, 3, 1] });
-}
-
-export function lowerConvolutionKernelGrad(context: Context, node: Node<"convolutionKernelGrad">): Name {
-  void decompose;
-  return context.decomposed(node)[0] ?? "";
 }

@@ -1,21 +1,19 @@
 /** Graph -> ONNX: one total table. What onnxruntime has a kernel for is lowered whole, the rest by its decomposition. */
 import {
-  type CompositeName,
   type DType,
-  decompose,
   elements,
+  expand,
   filledWith,
   type Graph,
   type HostTensor,
   hostArray,
-  inOrder,
   made,
   type Node,
   type OpName,
   sameShape,
   type Tensor,
 } from "../../graph/index.ts";
-import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
+import { lowerConvolution } from "./convolution.ts";
 import { type Attributes, Emitter, type Name } from "./emitter.ts";
 import { lowerDot, lowerLinear } from "./matmul.ts";
 import { inputName, outputName } from "./names.ts";
@@ -26,12 +24,10 @@ export interface Context {
   /** The ONNX value of a tensor, with all its axes. */
   value(tensor: Tensor): Name;
   /** Whether some node of the graph reads a further output of this composite. */
-  uses(tensor: Tensor, index: number): boolean;
-  /** Lowers a composite through its decomposition. */
-  decomposed(tensor: Tensor): Name[];
+  further(tensor: Tensor): boolean;
 }
 
-/** Gives the names of the node's outputs (of as many as it computes). */
+/** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
 type Lowering<K extends OpName> = ((context: Context, node: Node<K>) => Name | readonly Name[]) | "decompose";
 type Direct<K extends OpName> = Exclude<Lowering<K>, "decompose">;
 
@@ -235,29 +231,23 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   softmaxGrad: "decompose",
   logSoftmax: named("LogSoftmax", { axis: -1 }),
   linear: lowerLinear,
-  layerNorm: ({ emit, value, uses }, node) => {
-    const outputs = uses(node, 1) || uses(node, 2) ? 3 : 1;
+  layerNorm: ({ emit, value, further }, node) => {
+    const outputs = further(node) ? 3 : 1;
     const names = node.inputs.map((x) => value(x));
     return emit.nodes("LayerNormalization", names, outputs, { axis: -1, epsilon: { float: node.attrs.epsilon } });
   },
   layerNormGrad: "decompose",
   batchNorm: "decompose",
   batchNormGrad: "decompose",
-  attention: ({ emit, value, uses, decomposed }, node) => {
-    // The gradient reads the probabilities, which the fused kernel does not give.
-    if (uses(node, 1)) return decomposed(node);
-    return emit.contrib(
+  attention: ({ emit, value }, node) =>
+    emit.contrib(
       "MultiHeadAttention",
       node.inputs.map((x) => value(x)),
-      {
-        num_heads: node.attrs.heads,
-        unidirectional: node.attrs.causal ? 1 : 0,
-      },
-    );
-  },
+      { num_heads: node.attrs.heads, unidirectional: node.attrs.causal ? 1 : 0 },
+    ),
   avgPool: "decompose",
   upsample: "decompose",
-  convolutionKernelGrad: lowerConvolutionKernelGrad,
+  convolutionKernelGrad: "decompose",
   crossEntropy: "decompose",
   l2Normalize: "decompose",
 };
@@ -266,32 +256,25 @@ function cast64(emit: Emitter, name: Name): Name {
   return emit.node("Cast", [name], { to: 7 });
 }
 
+/** The fused attention does not give its probabilities, which the gradient reads. */
+const wholeUnlessRead: ReadonlySet<OpName> = new Set(["attention"]);
+
 /**
  * Lowers a graph. Inputs that `bake` holds become initialisers (it writes them and returns their name), the others inputs of the model.
  */
-export function lower(graph: Graph, bake: (emit: Emitter, name: string) => Name | undefined): Emitter {
+export function lower(traced: Graph, bake: (emit: Emitter, name: string) => Name | undefined): Emitter {
+  const graph = expand(
+    traced,
+    ({ op }, further) => LOWERINGS[op] !== "decompose" && !(further && wholeUnlessRead.has(op)),
+  );
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
-  const used = new Set<string>();
-  const key = (tensor: Tensor, index: number): string => `${tensor.id} ${index}`;
-  for (const tensor of graph.nodes)
-    if (made(tensor, "output")) used.add(key(tensor.inputs[0] as Tensor, tensor.attrs.index));
+  const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
   const reached = new Set(graph.nodes);
   for (const x of graph.inputs) {
     if (x.dtype === "f64") throw new Error(`onnx: input ${x.attrs.name} is f64; the onnx engine computes in f32`);
     if (reached.has(x)) names.set(x, [bake(emit, x.attrs.name) ?? emit.input(inputName(x.attrs.name), x)]);
   }
-  // A composite's parts are known by what they are, so that gradients and forward share them.
-  const context: Context = {
-    emit,
-    value: (tensor) => all(tensor)[0] ?? "",
-    uses: (tensor, index) => used.has(key(tensor, index)),
-    decomposed: (tensor) => {
-      const outputs = decompose(tensor as Node<CompositeName>);
-      for (const part of inOrder(outputs, tensor.inputs)) all(part);
-      return outputs.map((part) => context.value(part));
-    },
-  };
   const all = (tensor: Tensor): readonly Name[] => {
     const known = names.get(tensor);
     if (known) return known;
@@ -301,6 +284,11 @@ export function lower(graph: Graph, bake: (emit: Emitter, name: string) => Name 
     names.set(tensor, result);
     return result;
   };
+  const context: Context = {
+    emit,
+    value: (tensor) => all(tensor)[0] ?? "",
+    further: (tensor) => furtherRead.has(tensor),
+  };
   // Broadcasts and constants are written only where a kernel needs them in full.
   for (const tensor of graph.nodes) if (!made(tensor, "broadcast") && !made(tensor, "constant")) all(tensor);
   for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);
@@ -309,7 +297,7 @@ export function lower(graph: Graph, bake: (emit: Emitter, name: string) => Name 
 
 function lowerNode<K extends OpName>(context: Context, node: Node<K>): readonly Name[] {
   const rule: Lowering<K> = LOWERINGS[node.op];
-  if (rule === "decompose") return context.decomposed(node);
+  if (rule === "decompose") throw new Error(`onnx: ${node.op} was not expanded`);
   const result = rule(context, node);
   return typeof result === "string" ? [result] : result;
 }

@@ -1,4 +1,5 @@
 import { unescapeHtmlStrictly } from "./html-entities.ts";
+import { windows1252Character } from "./legacy-encodings.ts";
 import { fixEncoding } from "./mojibake.ts";
 
 /*
@@ -53,11 +54,9 @@ function fixSegment(segment: string, unescapesHtml: boolean): string {
   }
 }
 
-const windows1252 = new TextDecoder("windows-1252");
-
 /** U+0080 to U+009F in a text are almost always bytes of Windows-1252 read as Latin-1. */
 function fixC1Controls(text: string): string {
-  return text.replace(/[\x80-\x9f]/g, (control) => windows1252.decode(Uint8Array.of(control.charCodeAt(0))));
+  return text.replace(/[\x80-\x9f]/g, (control) => windows1252Character(control.charCodeAt(0)));
 }
 
 const ligatures: Readonly<Record<string, string>> = {

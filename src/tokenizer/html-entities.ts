@@ -1,4 +1,5 @@
 import { htmlEntityTable } from "./html-entity-table.ts";
+import { windows1252Character } from "./legacy-encodings.ts";
 
 interface EntityTables {
   /** What `html.unescape` of Python knows: `amp;` and, for the old ones, `amp`. */
@@ -58,14 +59,12 @@ function unescapeNamed(name: string, known: ReadonlyMap<string, string>): string
   return undefined;
 }
 
-const windows1252 = new TextDecoder("windows-1252");
-
 function unescapeNumber(reference: string): string {
   const isHex = /^#x/i.test(reference);
   const code = Number.parseInt(reference.slice(isHex ? 2 : 1), isHex ? 16 : 10);
   if (code === 0 || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) return "\ufffd";
   // as browsers do, and the HTML standard after them
-  if (code >= 0x80 && code <= 0x9f) return windows1252.decode(Uint8Array.of(code));
+  if (code >= 0x80 && code <= 0x9f) return windows1252Character(code);
   const isWhiteSpace = code === 0x09 || code === 0x0a || code === 0x0c || code === 0x0d;
   const isControl = (code < 0x20 && !isWhiteSpace) || code === 0x7f;
   const isNonCharacter = (code >= 0xfdd0 && code <= 0xfdef) || (code & 0xfffe) === 0xfffe;

@@ -7,7 +7,7 @@ import { cmykToRgb } from "./transform.ts";
 export interface DecodeOptions {
   /** Larger pictures are refused by their header, before anything is allocated. @default 89,478,485 (Pillow warns above it) */
   readonly maxPixels?: number;
-  /** What errors call picture bytes; a path names itself. @default "image" */
+  /** What errors call the picture. @default its path, or "image" for bytes */
   readonly name?: string;
 }
 
@@ -23,7 +23,7 @@ const FORMATS = new Set(["jpeg", "png", "webp", "gif", "tiff", "heif"]);
  * like come along for `evalTransform`. Errors are one line that names the file.
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
-  const name = typeof input === "string" ? input : (options.name ?? "image");
+  const name = options.name ?? (typeof input === "string" ? input : "image");
   const maxPixels = options.maxPixels ?? MAX_PIXELS;
   const sharp = await loadSharp();
   try {

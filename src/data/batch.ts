@@ -1,0 +1,118 @@
+import { type CropScale, type DecodedImage, randomSquareCropInto } from "../image/index.ts";
+import type { Tokenizer } from "../tokenizer/index.ts";
+import { permutation } from "./permutation.ts";
+import { Random } from "./random.ts";
+import type { PairSource } from "./source.ts";
+
+/** What decides a batch besides the source and the tokenizer. */
+export interface BatchOptions {
+  /** Ids a caption has at most, both marks included. Longer ones are cut and counted. */
+  readonly contextLength: number;
+  /** Side of the pictures in pixels. */
+  readonly imageSize: number;
+  /** Side of the random square crop as fractions of the shorter side; `[1, 1]` leaves only the position random. */
+  readonly cropScale: CropScale;
+  readonly batchSize: number;
+  readonly seed: number;
+}
+
+export interface Batch {
+  readonly step: number;
+  readonly epoch: number;
+  /** `[batchSize, imageSize, imageSize, 3]`, 0 to 255; normalised on the device. */
+  readonly images: Uint8Array<ArrayBuffer>;
+  /** `[batchSize, contextLength]`, padded with 0. */
+  readonly tokens: Int32Array<ArrayBuffer>;
+  /** How many columns of `tokens` are used at all: the longest caption with both marks. */
+  readonly maxLength: number;
+  /** `[batchSize]`: which pair of the source each row is. */
+  readonly indices: Float64Array<ArrayBuffer>;
+}
+
+/** A picture that could not be read; its place went to the next pair that could. */
+export interface BadImage {
+  readonly index: number;
+  /** One line that names it and says why. */
+  readonly message: string;
+}
+
+export interface MadeBatch {
+  readonly batch: Batch;
+  readonly bad: readonly BadImage[];
+  /** Captions of this batch that did not fit. */
+  readonly truncated: number;
+}
+
+/** Pictures decoded at once; the decoder has threads of its own. */
+const readAtOnce = 8;
+/** A source whose pictures are all missing must not be walked to its end, a billion pairs later. */
+const maxBadInARow = 1000;
+
+/** Independent draws of one sample. */
+const cropStream = 0;
+const captionStream = 1;
+
+export const batchesPerEpoch = (source: PairSource, batchSize: number): number => Math.floor(source.length / batchSize);
+
+/**
+ * Makes batches. Batch `step` depends on nothing but the source, the tokenizer and the options: each epoch is a
+ * seeded permutation cut into whole batches (the rest of it is left out), each sample draws from its own generator.
+ */
+export function createBatchMaker(
+  source: PairSource,
+  tokenizer: Tokenizer,
+  options: BatchOptions,
+): (step: number) => Promise<MadeBatch> {
+  const { contextLength, imageSize, cropScale, batchSize, seed } = options;
+  const perEpoch = batchesPerEpoch(source, batchSize);
+  const bytesEach = imageSize * imageSize * 3;
+
+  async function readGood(index: number, bad: BadImage[]): Promise<{ index: number; image: DecodedImage }> {
+    const tries = Math.min(source.length, maxBadInARow);
+    let first: string | undefined;
+    for (let i = 0; i < tries; i++) {
+      const candidate = (index + i) % source.length;
+      try {
+        return { index: candidate, image: await source.image(candidate) };
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        bad.push({ index: candidate, message });
+        first ??= message;
+      }
+    }
+    const which = tries === source.length ? `none of its ${tries} pictures` : `none of ${tries} pictures in a row`;
+    throw new Error(`${source.name}: ${which} can be read; the first: ${first}`);
+  }
+
+  return async (step) => {
+    const epoch = Math.floor(step / perEpoch);
+    const start = (step % perEpoch) * batchSize;
+    const order = permutation(source.length, seed, epoch);
+    const images = new Uint8Array(batchSize * bytesEach);
+    const indices = new Float64Array(batchSize);
+    const captions = new Array<string>(batchSize).fill("");
+    const bad: BadImage[] = [];
+
+    const rows = captions.keys();
+    const fillRows = async (): Promise<void> => {
+      for (const row of rows) {
+        const drawn = order(start + row);
+        const { index, image } = await readGood(drawn, bad);
+        // Keyed by the pair that was drawn, not by the one that took its place: that one has its own turn in this epoch.
+        const random = (stream: number): Random => new Random(seed, epoch, drawn, stream);
+        randomSquareCropInto(images, row * bytesEach, image, imageSize, cropScale, random(cropStream));
+        captions[row] = source.caption(index, random(captionStream));
+        indices[row] = index;
+      }
+    };
+    await Promise.all(Array.from({ length: readAtOnce }, fillRows));
+
+    const { ids, lengths } = tokenizer.tokenize(captions, { contextLength, truncate: true });
+    const tokens = new Int32Array(ids); // a copy with a buffer of its own, to be transferred
+    const isCut = (caption: string, row: number): boolean =>
+      lengths[row] === contextLength && tokenizer.encode(caption).length + 2 > contextLength;
+    const truncated = captions.filter(isCut).length;
+    const maxLength = lengths.reduce((a, b) => Math.max(a, b), 0);
+    return { batch: { step, epoch, images, tokens, maxLength, indices }, bad, truncated };
+  };
+}

@@ -1,0 +1,45 @@
+import { basename, dirname } from "node:path";
+import { type CaptionedFile, imageFilesSource } from "./image-files.ts";
+import { openFolder } from "./inside-folder.ts";
+import type { PairSource } from "./source.ts";
+import { readRows } from "./table-rows.ts";
+
+export interface TableOptions {
+  /** A `.csv`, `.tsv` (both with a header line) or `.jsonl` file. */
+  readonly table: string;
+  /** The pictures' paths are relative to it and stay inside it. @default the table's folder */
+  readonly folder?: string;
+  /** @default "image" */
+  readonly imageColumn?: string;
+  /** In JSON Lines a text or a list of texts; a list may also be called "captions". @default "caption" */
+  readonly captionColumn?: string;
+  /** Larger pictures count as unreadable. @default as `decodeImage` */
+  readonly maxPixels?: number;
+}
+
+/**
+ * Pairs from a table of pictures and captions. Rows of the same picture are one pair with several captions. Every
+ * picture is looked for now; whether it can be decoded shows when it is read.
+ * @throws one line with the file, the line, what was expected and what came.
+ */
+export async function openTable(options: TableOptions): Promise<PairSource> {
+  const { table, folder = dirname(table), imageColumn = "image", captionColumn = "caption", maxPixels } = options;
+  const find = openFolder(folder);
+  const files = new Map<string, CaptionedFile & { captions: string[] }>();
+  for await (const { line, image, captions } of readRows(table, { image: imageColumn, caption: captionColumn })) {
+    const known = files.get(image);
+    if (known) {
+      known.captions.push(...captions);
+      continue;
+    }
+    let path: string;
+    try {
+      path = find(image);
+    } catch (error) {
+      throw new Error(`${table}: line ${line}: ${error instanceof Error ? error.message : error}`);
+    }
+    files.set(image, { path, label: `${image} (${basename(table)} line ${line})`, captions: [...captions] });
+  }
+  if (files.size === 0) throw new Error(`${table}: expected at least one row, got none`);
+  return imageFilesSource(table, [...files.values()], maxPixels);
+}

@@ -1,16 +1,8 @@
 /** The functions that models are written with. Element-wise ones broadcast as numpy does, by explicit nodes. */
 import type { DType, HostArray } from "./dtype.ts";
 import { elements } from "./dtype.ts";
-import {
-  type CompositeAttrs,
-  type Direction,
-  made,
-  node,
-  type OpAttrs,
-  sameShape,
-  show,
-  type Tensor,
-} from "./tensor.ts";
+import { node } from "./node.ts";
+import { type CompositeAttrs, type Direction, made, type OpAttrs, sameShape, show, type Tensor } from "./tensor.ts";
 
 type Operand = Tensor | number;
 

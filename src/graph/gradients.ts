@@ -33,8 +33,9 @@ import {
 } from "./build.ts";
 import { decompose, isComposite, mergeHeads, splitHeads } from "./composites.ts";
 import { elements, isFloat } from "./dtype.ts";
+import { node } from "./node.ts";
 import { inOrder } from "./order.ts";
-import { type Node, node, type OpName, show, type Tensor } from "./tensor.ts";
+import { type Node, type OpName, show, type Tensor } from "./tensor.ts";
 
 /**
  * Gradients to the node's inputs, given the gradient `g` to its first output; `undefined` where none flows.

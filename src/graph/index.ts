@@ -2,7 +2,7 @@ export * from "./build.ts";
 export { causalMask, decompose, isComposite } from "./composites.ts";
 export * from "./dtype.ts";
 export { gradients, pullback } from "./gradients.ts";
-export { expand, type Graph, trace } from "./graph.ts";
+export type { Graph } from "./graph.ts";
 export { inOrder } from "./order.ts";
 export { print } from "./print.ts";
 export { inferAll } from "./rules.ts";
@@ -20,4 +20,5 @@ export {
   type Tensor,
   type TensorType,
 } from "./tensor.ts";
+export { expand, trace } from "./trace.ts";
 export { verify } from "./verify.ts";

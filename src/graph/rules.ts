@@ -1,28 +1,8 @@
 /** The shape-and-dtype rule of every op: what goes in, what comes out, and a clear refusal otherwise. */
+import { COMPOSITE_RULES } from "./composite-rules.ts";
 import { type DType, elements, fits, isFloat } from "./dtype.ts";
+import { axisOf, convolved, floating, must, operands, type Rule, type RuleOf } from "./rule-checks.ts";
 import { type OpAttrs, type OpName, sameShape, show, type Tensor, type TensorType } from "./tensor.ts";
-
-type RuleOf<Attrs> = (attrs: Attrs, inputs: readonly Tensor[]) => TensorType | readonly TensorType[];
-type Rule<K extends OpName> = RuleOf<OpAttrs[K]>;
-
-/** Inputs of an op, checked for number; the message names the op. */
-function operands<const N extends number>(op: string, inputs: readonly Tensor[], count: N): Tuple<N> {
-  if (inputs.length !== count) throw new Error(`${op}: expected ${count} operands, got ${inputs.length}`);
-  return inputs as unknown as Tuple<N>;
-}
-type Tuple<N extends number, T extends Tensor[] = []> = T["length"] extends N ? T : Tuple<N, [...T, Tensor]>;
-
-function must(condition: boolean, message: () => string): asserts condition {
-  if (!condition) throw new Error(message());
-}
-
-function axisOf(op: string, axis: number, rank: number): void {
-  must(Number.isInteger(axis) && axis >= 0 && axis < rank, () => `${op}: axis ${axis} of a tensor of rank ${rank}`);
-}
-
-function floating(op: string, tensor: TensorType): void {
-  must(isFloat(tensor.dtype), () => `${op}: expected a floating dtype, got ${show(tensor)}`);
-}
 
 const unary =
   (op: OpName): RuleOf<unknown> =>
@@ -51,54 +31,14 @@ const reduce =
     return { shape: x.shape.filter((_, axis) => !axes.includes(axis)), dtype: x.dtype };
   };
 
-const sameAs =
-  (op: OpName, count: number): RuleOf<unknown> =>
-  (_, inputs) => {
-    must(inputs.length === count, () => `${op}: expected ${count} operands, got ${inputs.length}`);
-    const [x, ...rest] = inputs;
-    must(x !== undefined, () => `${op}: no operand`);
-    floating(op, x);
-    for (const other of rest)
-      must(
-        sameShape(x.shape, other.shape) && x.dtype === other.dtype,
-        () => `${op}: operands differ: ${show(x)} and ${show(other)}`,
-      );
-    return { shape: x.shape, dtype: x.dtype };
-  };
-
 const literal = (op: string, { shape, dtype }: TensorType): TensorType => {
   for (const size of shape)
     must(Number.isInteger(size) && size >= 0, () => `${op}: sizes are whole numbers, got [${shape}]`);
   return { shape, dtype };
 };
 
-/** Output size of one spatial axis of a convolution. */
-const windowed = (op: string, size: number, window: number, stride: number, [low, high]: readonly [number, number]) => {
-  const padded = size + low + high;
-  must(padded >= window, () => `${op}: a window of ${window} does not fit ${size} padded by ${low} and ${high}`);
-  return Math.floor((padded - window) / stride) + 1;
-};
-
-function convolved(op: string, x: Tensor, kernel: Pair, out: number, a: OpAttrs["convolution"]): number[] {
-  const [batch = 0, height = 0, width = 0] = x.shape;
-  return [
-    batch,
-    windowed(op, height, kernel[0], a.stride[0], a.padding[0]),
-    windowed(op, width, kernel[1], a.stride[1], a.padding[1]),
-    out,
-  ];
-}
-type Pair = readonly [number, number];
-
-const normalised = (op: OpName, x: Tensor, ...channelwise: readonly Tensor[]): number => {
-  floating(op, x);
-  const width = x.shape.at(-1) ?? 0;
-  for (const p of channelwise)
-    must(sameShape(p.shape, [width]), () => `${op}: expected [${width}] beside ${show(x)}, got ${show(p)}`);
-  return width;
-};
-
-export const RULES: { readonly [K in OpName]: Rule<K> } = {
+const RULES: { readonly [K in OpName]: Rule<K> } = {
+  ...COMPOSITE_RULES,
   input: (type) => literal("input", type),
   constant: (type) => {
     const { value } = type;
@@ -296,105 +236,6 @@ export const RULES: { readonly [K in OpName]: Rule<K> } = {
     must(type !== undefined && index > 0, () => `output: ${source.op} has no further output ${index}`);
     return type;
   },
-  relu: sameAs("relu", 1),
-  reluGrad: sameAs("reluGrad", 2),
-  quickGelu: sameAs("quickGelu", 1),
-  quickGeluGrad: sameAs("quickGeluGrad", 2),
-  gelu: sameAs("gelu", 1),
-  softmax: sameAs("softmax", 1),
-  softmaxGrad: sameAs("softmaxGrad", 2),
-  logSoftmax: sameAs("logSoftmax", 1),
-  linear: (_, inputs) => {
-    const [x, weight, bias] = inputs;
-    must(
-      x !== undefined && weight !== undefined && inputs.length <= 3,
-      () => `linear: expected 2 or 3 operands, got ${inputs.length}`,
-    );
-    const [out = 0, into = 0] = weight.shape;
-    must(
-      weight.shape.length === 2 && x.shape.at(-1) === into,
-      () => `linear: inner sizes differ: ${show(x)} x ${show(weight)} transposed`,
-    );
-    must(
-      bias === undefined || sameShape(bias.shape, [out]),
-      () => `linear: expected a bias [${out}], got ${bias && show(bias)}`,
-    );
-    return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype };
-  },
-  layerNorm: (_, inputs) => {
-    const [x, gain, bias] = operands("layerNorm", inputs, 3);
-    normalised("layerNorm", x, gain, bias);
-    const row = { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype };
-    return [{ shape: x.shape, dtype: x.dtype }, row, row];
-  },
-  layerNormGrad: (_, inputs) => {
-    const [x, gain, , , gradient] = operands("layerNormGrad", inputs, 5);
-    const width = normalised("layerNormGrad", x, gain);
-    must(sameShape(x.shape, gradient.shape), () => `layerNormGrad: ${show(x)} and ${show(gradient)}`);
-    const vector = { shape: [width], dtype: x.dtype };
-    return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
-  },
-  batchNorm: (_, inputs) => {
-    const [x, gain, bias] = operands("batchNorm", inputs, 3);
-    const vector = { shape: [normalised("batchNorm", x, gain, bias)], dtype: x.dtype };
-    return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
-  },
-  batchNormGrad: (_, inputs) => {
-    const [x, gain, mean, variance, gradient] = operands("batchNormGrad", inputs, 5);
-    const vector = { shape: [normalised("batchNormGrad", x, gain, mean, variance)], dtype: x.dtype };
-    must(sameShape(x.shape, gradient.shape), () => `batchNormGrad: ${show(x)} and ${show(gradient)}`);
-    return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
-  },
-  attention: ({ heads }, inputs) => {
-    const [q, k, v] = operands("attention", inputs, 3);
-    const [batch = 0, queries = 0, width = 0] = q.shape;
-    const keys = k.shape[1] ?? 0;
-    must(
-      q.shape.length === 3 && sameShape(k.shape, [batch, keys, width]) && sameShape(v.shape, k.shape),
-      () => `attention: expected [batch,tokens,width], got ${show(q)}, ${show(k)}, ${show(v)}`,
-    );
-    must(width % heads === 0, () => `attention: width ${width} is no multiple of ${heads} heads`);
-    return [
-      { shape: q.shape, dtype: q.dtype },
-      { shape: [batch, heads, queries, keys], dtype: q.dtype },
-    ];
-  },
-  avgPool: ({ window }, inputs) => {
-    const [x] = operands("avgPool", inputs, 1);
-    const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
-    must(
-      x.shape.length === 4 && height % window === 0 && width % window === 0,
-      () => `avgPool: tiles of ${window} do not fill ${show(x)}`,
-    );
-    return { shape: [batch, height / window, width / window, channels], dtype: x.dtype };
-  },
-  upsample: ({ window }, inputs) => {
-    const [x] = operands("upsample", inputs, 1);
-    const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
-    must(x.shape.length === 4, () => `upsample: expected [batch,height,width,channels], got ${show(x)}`);
-    return { shape: [batch, height * window, width * window, channels], dtype: x.dtype };
-  },
-  convolutionKernelGrad: (attrs, inputs) => {
-    const [x, gradient] = operands("convolutionKernelGrad", inputs, 2);
-    const out = gradient.shape[3] ?? 0;
-    const expected = convolved("convolutionKernelGrad", x, attrs.kernel, out, attrs);
-    must(
-      sameShape(gradient.shape, expected),
-      () => `convolutionKernelGrad: expected a gradient [${expected}], got ${show(gradient)}`,
-    );
-    return { shape: [out, x.shape[3] ?? 0, ...attrs.kernel], dtype: x.dtype };
-  },
-  crossEntropy: (_, inputs) => {
-    const [logits, targets] = operands("crossEntropy", inputs, 2);
-    floating("crossEntropy", logits);
-    must(
-      logits.shape.length === 2 && sameShape(targets.shape, [logits.shape[0] ?? 0]) && targets.dtype === "i32",
-      () =>
-        `crossEntropy: expected logits [rows,classes] and i32 targets [rows], got ${show(logits)} and ${show(targets)}`,
-    );
-    return { shape: [], dtype: logits.dtype };
-  },
-  l2Normalize: sameAs("l2Normalize", 1),
 };
 
 /** Types of all outputs of an op; the first is the node's own. */

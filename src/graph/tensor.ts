@@ -1,5 +1,4 @@
 import type { DType, HostArray } from "./dtype.ts";
-import { infer } from "./rules.ts";
 
 /** What a value of the graph is, without where it comes from. */
 export interface TensorType {
@@ -126,14 +125,6 @@ export interface Node<K extends OpName = OpName> extends TensorType {
 }
 
 export type Tensor = Node;
-
-let nextId = 0;
-
-/** Makes a node; its type is inferred by the op's rule, which throws if the operands do not fit. */
-export function node<K extends OpName>(op: K, attrs: OpAttrs[K], inputs: readonly Tensor[]): Tensor {
-  const { shape, dtype } = infer(op, attrs, inputs);
-  return { id: nextId++, op, attrs, inputs, shape, dtype };
-}
 
 /** Narrows a tensor to the op that made it. */
 export function made<K extends OpName>(tensor: Tensor, op: K): tensor is Tensor & Node<K> {

@@ -1,0 +1,6 @@
+export { writeFileAtomic } from "./atomic-write.ts";
+export { type BytesSource, fileSource, memorySource } from "./bytes-source.ts";
+export { openSafetensors, readSafetensors, type TensorFile } from "./safetensors.ts";
+export type { StoredTensor } from "./safetensors-header.ts";
+export { writeSafetensors } from "./safetensors-write.ts";
+export type { StoredDType } from "./stored-dtypes.ts";

@@ -1,0 +1,123 @@
+/**
+ * The header of a safetensors file, checked in full: nothing behind it needs to be distrusted again.
+ * The format: https://github.com/huggingface/safetensors#format
+ */
+import { isStoredDType, STORED_BYTES, type StoredDType } from "./stored-dtypes.ts";
+
+/** One tensor's place in the file. */
+export interface StoredTensor {
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  /** First byte, and the one after the last, counted from the end of the header. */
+  readonly begin: number;
+  readonly end: number;
+}
+
+export interface SafetensorsHeader {
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** The official library's bound. */
+export const LARGEST_HEADER = 100_000_000;
+
+/**
+ * Reads the header's JSON.
+ * @param dataSize bytes that the file has behind the header; the tensors must fill them without holes or overlap
+ * @throws an error of one line that names the tensor, but not the file
+ */
+export function parseHeader(bytes: Uint8Array, dataSize: number): SafetensorsHeader {
+  const json = parseJson(bytes);
+  if (!isObject(json)) throw new Error("the header is no JSON object");
+  const metadata = new Map<string, string>();
+  const tensors = new Map<string, StoredTensor>();
+  for (const [name, entry] of Object.entries(json)) {
+    if (name === "__metadata__") {
+      if (!isObject(entry)) throw new Error("__metadata__ is no JSON object");
+      for (const [key, value] of Object.entries(entry)) {
+        if (typeof value !== "string") throw new Error(`__metadata__: ${show(key)}: expected a string`);
+        metadata.set(key, value);
+      }
+    } else tensors.set(name, parseEntry(name, entry, dataSize));
+  }
+  checkCoverage(tensors, dataSize);
+  return { metadata, tensors };
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Error("the header is not UTF-8");
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw new Error("the header is not JSON");
+  }
+  // JSON.parse keeps the last of two equal names; which one is meant cannot be known.
+  const seen = new Set<string>();
+  for (const name of outermostNames(text)) {
+    if (seen.has(name)) throw new Error(`tensor ${show(name)} stands twice in the header`);
+    seen.add(name);
+  }
+  return json;
+}
+
+/** The names of the outermost object, in order, repetitions included; the text is valid JSON. */
+function* outermostNames(text: string): Generator<string> {
+  const token = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
+  let depth = 0;
+  let before = "";
+  for (const [found] of text.matchAll(token)) {
+    if (found === "{" || found === "[") depth++;
+    else if (found === "}" || found === "]") depth--;
+    else if (found === ":" && depth === 1) yield JSON.parse(before) as string;
+    before = found;
+  }
+}
+
+function parseEntry(name: string, entry: unknown, dataSize: number): StoredTensor {
+  const fail = (what: string): never => {
+    throw new Error(`tensor ${show(name)}: ${what}`);
+  };
+  if (!isObject(entry)) return fail(`expected a JSON object, got ${show(entry)}`);
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (!isStoredDType(dtype)) return fail(dtype === undefined ? "no dtype" : `unknown dtype ${show(dtype)}`);
+  if (!isCounts(shape)) return fail(shape === undefined ? "no shape" : `bad shape ${show(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) return fail(`bad data_offsets ${show(offsets)}`);
+  const [begin = 0, end = 0] = offsets;
+  if (begin > end) return fail(`data_offsets [${begin}, ${end}] are reversed`);
+  const expected = shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, STORED_BYTES[dtype]);
+  if (expected !== end - begin)
+    return fail(`${dtype} [${shape}] takes ${expected} bytes, data_offsets hold ${end - begin}`);
+  if (end > dataSize) return fail(`its bytes end at ${end}, the file's data at ${dataSize}`);
+  return { dtype, shape, begin, end };
+}
+
+function checkCoverage(tensors: ReadonlyMap<string, StoredTensor>, dataSize: number): void {
+  let covered = 0;
+  for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== covered)
+      throw new Error(
+        `tensor ${show(name)}: begins at byte ${begin}, the one before it ends at ${covered}: ${begin < covered ? "they overlap" : "a hole"}`,
+      );
+    covered = end;
+  }
+  if (covered !== dataSize) throw new Error(`${dataSize - covered} bytes behind the last tensor`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+const isCounts = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+
+/** For messages: as JSON, which keeps it on one line, and not too long. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
+}

@@ -1,0 +1,66 @@
+/** The two encoders, from parameters and inputs to features. */
+import type { Tensor } from "../graph/index.ts";
+import type { ClipConfig } from "./config.ts";
+import { modifiedResNet } from "./modified-resnet.ts";
+import { lookup, type Params } from "./parameters.ts";
+import { textTransformer } from "./text-transformer.ts";
+import { visionTransformer } from "./vision-transformer.ts";
+
+export interface Encoded {
+  /** [batch, embedDim], not normalised. */
+  readonly features: Tensor;
+  /**
+   * Intermediate results by name; those that no output needs are never computed. `visual.pre_projection` is what linear
+   * probes use (CLIP, appendix A.3).
+   */
+  readonly activations: Readonly<Record<string, Tensor>>;
+}
+
+export interface EncodedImages extends Encoded {
+  /** In train mode the new running statistics by buffer name, else empty. Vision transformers have none. */
+  readonly statistics: Readonly<Record<string, Tensor>>;
+}
+
+export interface EncodeImageOptions {
+  /** Batch normalisation by the batch's own statistics. @default false */
+  readonly train?: boolean;
+}
+
+/**
+ * Encodes images.
+ * @param params all parameters and buffers of the image tower, by published name
+ * @param images [batch, 3, size, size], already normalised
+ * @throws if a parameter is missing or a shape does not fit
+ */
+export function encodeImage(
+  params: Params,
+  images: Tensor,
+  { vision, imageSize, activation }: ClipConfig,
+  { train = false }: EncodeImageOptions = {},
+): EncodedImages {
+  const [, channels, height, width] = images.shape;
+  if (images.shape.length !== 4 || channels !== 3 || height !== imageSize || width !== imageSize)
+    throw new Error(`encodeImage: expected images [batch,3,${imageSize},${imageSize}], got [${images.shape}]`);
+  const p = lookup(params, "visual.");
+  const activations: Record<string, Tensor> = {};
+  const statistics: Record<string, Tensor> = {};
+  const features =
+    vision.kind === "vit"
+      ? visionTransformer(p, images, vision, activation, activations)
+      : modifiedResNet(p, images, vision, { train, statistics }, activations);
+  return { features, statistics, activations };
+}
+
+/**
+ * Encodes texts.
+ * @param tokens i32 [batch, length], length at most the context; each row has its end-of-text, the highest id
+ * @throws if a parameter is missing, the length exceeds the context or a shape does not fit
+ */
+export function encodeText(params: Params, tokens: Tensor, { text, activation }: ClipConfig): Encoded {
+  const [, length = 0] = tokens.shape;
+  if (tokens.shape.length !== 2 || length < 1 || length > text.contextLength)
+    throw new Error(`encodeText: expected tokens [batch, 1 to ${text.contextLength}], got [${tokens.shape}]`);
+  const activations: Record<string, Tensor> = {};
+  const features = textTransformer(lookup(params), tokens, text, activation, activations);
+  return { features, activations };
+}

@@ -1,0 +1,272 @@
+/** The programs of training, as graphs. State entries go by published names; everything else by the names below. */
+import {
+  add,
+  argmax,
+  compare,
+  constant,
+  convert,
+  crossEntropy,
+  exp,
+  type Graph,
+  gather,
+  gradients,
+  iota,
+  mul,
+  pullback,
+  reduceMean,
+  type Tensor,
+  type TensorType,
+  trace,
+} from "../graph/index.ts";
+import {
+  bufferShapes,
+  type ClipConfig,
+  contrastiveLoss,
+  decays,
+  encodeImage,
+  encodeText,
+  normalizePixels,
+  parameterShapes,
+  similarityLogits,
+} from "../model/index.ts";
+import {
+  type AdamW,
+  clampLogitScale,
+  groupParameters,
+  initialMoments,
+  type Updated,
+  update,
+  updateSignature,
+} from "./optimizer.ts";
+
+export interface StepShape {
+  readonly config: ClipConfig;
+  readonly adam: AdamW;
+  /** Pairs that go through the encoders at once. */
+  readonly batch: number;
+  /** Columns of the tokens: at least the longest caption of the batch, at most the context. */
+  readonly length: number;
+  /** Of parameters and arithmetic; f64 is for checks on the reference engine. @default "f32" */
+  readonly dtype?: "f32" | "f64";
+}
+
+type Signature = Record<string, TensorType>;
+type Named = Readonly<Record<string, Tensor>>;
+
+/** A graph and which of its inputs the training state holds. */
+export interface StatefulGraph {
+  readonly graph: Graph;
+  readonly state: readonly string[];
+}
+
+/** What every whole step reports besides the state. */
+export const STEP_METRICS = ["loss", "accuracy", "scale", "gradientNorm", "gradientSquares"] as const;
+
+export const gradientName = (parameter: string): string => `gradient.${parameter}`;
+
+/** Types of everything a step keeps: parameters, running statistics, moments. */
+export function stateOf({ config, dtype = "f32" }: StepShape) {
+  const typed = (shapes: Readonly<Record<string, readonly number[]>>): Signature =>
+    Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { dtype, shape }]));
+  const groups = groupParameters(parameterShapes(config), decays);
+  const moments = Object.fromEntries(
+    Object.entries(initialMoments(groups, dtype)).map(([name, { shape }]) => [name, { dtype, shape }]),
+  );
+  const parameters = typed(parameterShapes(config));
+  const accumulated = Object.fromEntries(Object.entries(parameters).map(([name, type]) => [gradientName(name), type]));
+  return { groups, parameters, buffers: typed(bufferShapes(config)), moments, accumulated };
+}
+
+/** Pictures are 8-bit [batch, size, size, 3]; in f64 they come as the official checks have them, normalised [batch, 3, size, size]. */
+function pairSignature({ config, batch, length, dtype = "f32" }: StepShape): {
+  images: TensorType;
+  tokens: TensorType;
+} {
+  const size = config.imageSize;
+  const images: TensorType =
+    dtype === "f64" ? { dtype, shape: [batch, 3, size, size] } : { dtype: "u8", shape: [batch, size, size, 3] };
+  return { images, tokens: { dtype: "i32", shape: [batch, length] } };
+}
+
+function part(from: Named, types: Signature): Record<string, Tensor> {
+  return Object.fromEntries(
+    Object.keys(types).map((name) => {
+      const tensor = from[name];
+      if (!tensor) throw new Error(`training graph: no tensor ${name}`);
+      return [name, tensor];
+    }),
+  );
+}
+
+function one(from: Named, name: string): Tensor {
+  const tensor = from[name];
+  if (!tensor) throw new Error(`training graph: no tensor ${name}`);
+  return tensor;
+}
+
+function encodePairs(x: Named, config: ClipConfig) {
+  const images = one(x, "images");
+  const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
+  const { features: imageFeatures, statistics } = encodeImage(x, pixels, config, { train: true });
+  const { features: textFeatures } = encodeText(x, one(x, "tokens"), config);
+  return { imageFeatures, textFeatures, statistics };
+}
+
+/** Share of images whose own text is the most similar one. */
+function accuracyOf(logits: Tensor, targets: Tensor, dtype: "f32" | "f64"): Tensor {
+  return reduceMean(convert(compare(argmax(logits), "eq", targets), dtype));
+}
+
+function updatedState({ parameters, moments }: Updated): Named {
+  return { ...parameters, ...moments, logit_scale: clampLogitScale(one(parameters, "logit_scale")) };
+}
+
+/** The whole step in one program: encode, loss, gradients, AdamW, clamp. */
+export function stepGraph(shape: StepShape): StatefulGraph {
+  const { config, adam, batch, dtype = "f32" } = shape;
+  const { groups, parameters, buffers, moments } = stateOf(shape);
+  const state = { ...parameters, ...buffers, ...moments };
+  const graph = trace({ ...state, ...pairSignature(shape), ...updateSignature(dtype) } as Signature, (x) => {
+    const { imageFeatures, textFeatures, statistics } = encodePairs(x, config);
+    const logitScale = one(x, "logit_scale");
+    const { loss, logits } = contrastiveLoss(imageFeatures, textFeatures, logitScale);
+    const values = part(x, parameters);
+    const slopes = gradientsOf(loss, values);
+    const scalars = { size: one(x, "size"), floor: one(x, "floor"), keep: one(x, "keep") };
+    const updated = update(adam, groups, values, slopes, x, scalars);
+    return {
+      ...updatedState(updated),
+      ...statistics,
+      loss,
+      accuracy: accuracyOf(logits, iota("i32", [batch], 0), dtype),
+      scale: exp(logitScale),
+      gradientNorm: updated.norm,
+      gradientSquares: updated.squares,
+    };
+  });
+  return { graph, state: Object.keys(state) };
+}
+
+function gradientsOf(loss: Tensor, parameters: Named): Record<string, Tensor> {
+  return zipped(Object.keys(parameters), gradients(loss, Object.values(parameters)));
+}
+
+/** Tensors, given in the order of their names. */
+function zipped(names: readonly string[], tensors: readonly Tensor[]): Record<string, Tensor> {
+  return Object.fromEntries(
+    names.map((name, i) => {
+      const tensor = tensors[i];
+      if (!tensor) throw new Error(`training graph: no tensor ${name}`);
+      return [name, tensor];
+    }),
+  );
+}
+
+/** Loss and gradients of every parameter, without an update: what the official code's `backward` leaves. */
+export function gradientsGraph(shape: StepShape): StatefulGraph {
+  const { parameters, buffers } = stateOf(shape);
+  const state = { ...parameters, ...buffers };
+  const graph = trace({ ...state, ...pairSignature(shape) } as Signature, (x) => {
+    const { imageFeatures, textFeatures } = encodePairs(x, shape.config);
+    const { loss } = contrastiveLoss(imageFeatures, textFeatures, one(x, "logit_scale"));
+    const slopes = Object.entries(gradientsOf(loss, part(x, parameters)));
+    return { loss, ...Object.fromEntries(slopes.map(([name, slope]) => [gradientName(name), slope])) };
+  });
+  return { graph, state: Object.keys(state) };
+}
+
+/*
+ * GradCache (Gao et al., arXiv 2101.06983): the contrastive loss needs all features of a batch at once, but not all
+ * activations. 1. features of every micro-batch; 2. loss and its gradients to the features; 3. each micro-batch once
+ * more, pulling those gradients back to the parameters; 4. the update. Exact for models without batch normalisation,
+ * whose statistics are those of each micro-batch here.
+ */
+
+/** 1. Features of a micro-batch. */
+export function featuresGraph(shape: StepShape): StatefulGraph {
+  const { parameters, buffers } = stateOf(shape);
+  const state = { ...parameters, ...buffers };
+  const graph = trace({ ...state, ...pairSignature(shape) } as Signature, (x) => {
+    const { imageFeatures, textFeatures } = encodePairs(x, shape.config);
+    return { imageFeatures, textFeatures };
+  });
+  return { graph, state: Object.keys(state) };
+}
+
+/**
+ * 2. A block of rows of the loss: images `rows` against all texts and texts `rows` against all images. The sum of all
+ * blocks' results is the whole batch's, and the logits in memory are block x batch, not batch x batch.
+ */
+export function lossGraph(shape: StepShape, pairs: number, block: number): StatefulGraph {
+  const { config, dtype = "f32" } = shape;
+  const features: TensorType = { dtype, shape: [pairs, config.embedDim] };
+  const signature: Signature = {
+    logit_scale: { dtype, shape: [] },
+    imageFeatures: features,
+    textFeatures: features,
+    rows: { dtype: "i32", shape: [block] },
+  };
+  const graph = trace(signature, (x) => {
+    const [images, texts, rows] = [one(x, "imageFeatures"), one(x, "textFeatures"), one(x, "rows")];
+    const logitScale = one(x, "logit_scale");
+    const logits = similarityLogits(gather(images, rows), texts, logitScale);
+    const back = similarityLogits(gather(texts, rows), images, logitScale);
+    const share = block / pairs;
+    const loss = mul(add(crossEntropy(logits, rows), crossEntropy(back, rows)), 0.5 * share);
+    const slopes = gradients(loss, [images, texts, logitScale]);
+    return {
+      loss,
+      accuracy: mul(accuracyOf(logits, rows, dtype), share),
+      ...zipped(["imageSlopes", "textSlopes", "scaleSlope"], slopes),
+    };
+  });
+  return { graph, state: ["logit_scale"] };
+}
+
+/** 3. Adds a micro-batch's share to the accumulated gradients; running statistics move once a micro-batch. */
+export function backwardGraph(shape: StepShape): StatefulGraph {
+  const { config, batch, dtype = "f32" } = shape;
+  const { parameters, buffers, accumulated } = stateOf(shape);
+  const state = { ...parameters, ...buffers, ...accumulated };
+  const features: TensorType = { dtype, shape: [batch, config.embedDim] };
+  const signature = { ...state, ...pairSignature(shape), imageSlopes: features, textSlopes: features };
+  const graph = trace(signature as Signature, (x) => {
+    const { imageFeatures, textFeatures, statistics } = encodePairs(x, config);
+    const values = part(x, parameters);
+    const slopes = pullback(
+      [imageFeatures, textFeatures],
+      [one(x, "imageSlopes"), one(x, "textSlopes")],
+      Object.values(values),
+    );
+    const sums = Object.entries(zipped(Object.keys(values), slopes)).map(([name, slope]) => [
+      gradientName(name),
+      add(one(x, gradientName(name)), slope),
+    ]);
+    return { ...statistics, ...Object.fromEntries(sums) };
+  });
+  return { graph, state: Object.keys(state) };
+}
+
+/** 4. The update from the accumulated gradients, which start at zero again. */
+export function applyGraph(shape: StepShape): StatefulGraph {
+  const { adam, dtype = "f32" } = shape;
+  const { groups, parameters, moments, accumulated } = stateOf(shape);
+  const state = { ...parameters, ...moments, ...accumulated };
+  const signature = { ...state, ...updateSignature(dtype), scaleSlope: { dtype, shape: [] } };
+  const graph = trace(signature as Signature, (x) => {
+    const values = part(x, parameters);
+    const slopes = Object.fromEntries(Object.keys(values).map((name) => [name, one(x, gradientName(name))]));
+    const scalars = { size: one(x, "size"), floor: one(x, "floor"), keep: one(x, "keep") };
+    // The temperature is not in the encoders: its whole gradient comes with the loss.
+    const updated = update(adam, groups, values, { ...slopes, logit_scale: one(x, "scaleSlope") }, x, scalars);
+    const cleared = Object.entries(accumulated).map(([name, type]) => [name, constant(0, dtype, type.shape)]);
+    return {
+      ...updatedState(updated),
+      ...Object.fromEntries(cleared),
+      scale: exp(one(x, "logit_scale")),
+      gradientNorm: updated.norm,
+      gradientSquares: updated.squares,
+    };
+  });
+  return { graph, state: Object.keys(state) };
+}

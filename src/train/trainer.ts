@@ -1,0 +1,248 @@
+import type { Engine, HostTensors, Program } from "../engine/engine.ts";
+import { type HostTensor, hostArray, hostTensor } from "../graph/index.ts";
+import type { ClipConfig } from "../model/index.ts";
+import {
+  applyGraph,
+  backwardGraph,
+  featuresGraph,
+  lossGraph,
+  type StatefulGraph,
+  type StepShape,
+  stateOf,
+  stepGraph,
+} from "./graphs.ts";
+import { type AdamW, initialMoments, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
+
+/** Pairs as the loader gives them. */
+export interface PairBatch {
+  /** u8 [batch, size, size, 3]. */
+  readonly images: Uint8Array;
+  /** [batch, context], padded with 0. */
+  readonly tokens: Int32Array;
+  /** Columns of `tokens` that are used at all. */
+  readonly maxLength: number;
+}
+
+export interface StepMetrics {
+  /** Of the batch, before the update; in nats. */
+  readonly loss: number;
+  /** Share of images whose own text is the most similar of the batch. */
+  readonly accuracy: number;
+  /** What cosines are multiplied by. */
+  readonly scale: number;
+  readonly gradientNorm: number;
+  /** Parameters whose gradient is not finite. */
+  readonly notFinite: readonly string[];
+}
+
+/** The training state on an engine and the programs that move it. */
+export interface Trainer {
+  /**
+   * One update from a batch in one piece, or from the micro-batches of one.
+   * @param step updates done before: Adam's bias correction depends on it
+   */
+  step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
+  /** Parameters and running statistics by published names, moments as `moment1.` and `moment2.` and the name. */
+  read(): Promise<HostTensors>;
+  /** Seconds spent compiling so far; programs are compiled when a text length first occurs. */
+  compileSeconds(): number;
+  close(): Promise<void>;
+}
+
+export interface TrainerOptions {
+  readonly config: ClipConfig;
+  readonly adam: AdamW;
+  /** Pairs the loss sees. */
+  readonly batch: number;
+  /** Pairs whose activations are in memory at once; divides the batch. @default batch */
+  readonly microBatch?: number;
+}
+
+/** Text lengths are compiled in steps of this many tokens. */
+const LENGTH_STEP = 4;
+/** Rows of the logits that GradCache has in memory at once. */
+const LOSS_ROWS = 1024;
+
+/**
+ * @param initial parameters and running statistics, with moments (as `read` gives them) where training goes on
+ */
+export async function createTrainer(
+  engine: Engine,
+  { config, adam, batch, microBatch = batch }: TrainerOptions,
+  initial: HostTensors,
+): Promise<Trainer> {
+  if (microBatch < 1 || batch % microBatch !== 0)
+    throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
+  const shapeFor = (length: number): StepShape => ({ config, adam, batch: microBatch, length });
+  const { groups, parameters, buffers, accumulated } = stateOf(shapeFor(config.text.contextLength));
+  const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
+  const goesOn = Object.keys(initial).some((name) => name.startsWith("moment1."));
+  const state = await engine.createState({
+    ...Object.fromEntries(kept.map((name) => [name, named(initial, name)])),
+    ...(goesOn ? packMoments(groups, initial) : initialMoments(groups)),
+    ...(microBatch < batch ? zeros(accumulated) : {}),
+  });
+
+  const programs = new Map<string, Promise<Program>>();
+  let compileSeconds = 0;
+  const compiled = (key: string, make: () => StatefulGraph): Promise<Program> => {
+    const known = programs.get(key);
+    if (known) return known;
+    const started = performance.now();
+    const { graph, state: names } = make();
+    const program = engine.compile(graph, { state: names });
+    programs.set(key, program);
+    void program.then(
+      () => {
+        compileSeconds += (performance.now() - started) / 1000;
+      },
+      () => {},
+    );
+    return program;
+  };
+
+  const inputsOf = ({ images, tokens, maxLength }: PairBatch) => {
+    const { contextLength } = config.text;
+    const length = Math.min(contextLength, Math.ceil(maxLength / LENGTH_STEP) * LENGTH_STEP);
+    const cut = new Int32Array(microBatch * length);
+    for (let row = 0; row < microBatch; row++)
+      cut.set(tokens.subarray(row * contextLength, row * contextLength + length), row * length);
+    const size = config.imageSize;
+    return {
+      length,
+      pairs: {
+        images: hostTensor("u8", [microBatch, size, size, 3], images),
+        tokens: hostTensor("i32", [microBatch, length], cut),
+      },
+    };
+  };
+  const scalarsOf = (learningRate: number, step: number): HostTensors =>
+    Object.fromEntries(
+      Object.entries(updateScalars(adam, learningRate, step)).map(([name, value]) => [
+        name,
+        hostTensor("f32", [], [value]),
+      ]),
+    );
+
+  async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
+    const { length, pairs } = inputsOf(piece);
+    const program = await compiled(`step ${length}`, () => stepGraph(shapeFor(length)));
+    return program.run({ ...pairs, ...scalarsOf(learningRate, step) }, state);
+  }
+
+  async function cachedStep(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<HostTensors> {
+    const inputs = pieces.map(inputsOf);
+    const encoded: HostTensors[] = [];
+    for (const { length, pairs } of inputs) {
+      const program = await compiled(`features ${length}`, () => featuresGraph(shapeFor(length)));
+      encoded.push(await program.run(pairs, state));
+    }
+    const loss = await lossOf(
+      stacked(encoded.map((e) => named(e, "imageFeatures"))),
+      stacked(encoded.map((e) => named(e, "textFeatures"))),
+    );
+    for (const [i, { length, pairs }] of inputs.entries()) {
+      const program = await compiled(`backward ${length}`, () => backwardGraph(shapeFor(length)));
+      const slopes = {
+        imageSlopes: rowsOf(loss.imageSlopes, i * microBatch, microBatch),
+        textSlopes: rowsOf(loss.textSlopes, i * microBatch, microBatch),
+      };
+      await program.run({ ...pairs, ...slopes }, state);
+    }
+    const apply = await compiled("apply", () => applyGraph(shapeFor(config.text.contextLength)));
+    const results = await apply.run({ scaleSlope: loss.scaleSlope, ...scalarsOf(learningRate, step) }, state);
+    return { ...results, loss: loss.loss, accuracy: loss.accuracy };
+  }
+
+  /** The loss of the whole batch, a block of rows at a time, and its gradients to all features. */
+  async function lossOf(imageFeatures: HostTensor, textFeatures: HostTensor) {
+    let block = microBatch;
+    for (let rows = microBatch; rows <= Math.min(batch, LOSS_ROWS); rows += microBatch)
+      if (batch % rows === 0) block = rows;
+    const program = await compiled("loss", () => lossGraph(shapeFor(config.text.contextLength), batch, block));
+    const total: Record<(typeof LOSS_SUMS)[number], HostTensor> = {
+      loss: zerosLike([]),
+      accuracy: zerosLike([]),
+      scaleSlope: zerosLike([]),
+      imageSlopes: zerosLike(imageFeatures.shape),
+      textSlopes: zerosLike(textFeatures.shape),
+    };
+    for (let start = 0; start < batch; start += block) {
+      const rows = hostTensor(
+        "i32",
+        [block],
+        Int32Array.from({ length: block }, (_, i) => start + i),
+      );
+      const share = await program.run({ imageFeatures, textFeatures, rows }, state);
+      for (const name of LOSS_SUMS) addTo(total[name], named(share, name));
+    }
+    return total;
+  }
+
+  return {
+    async step(pieces, learningRate, step) {
+      const [first] = pieces;
+      if (!first || pieces.length !== batch / microBatch)
+        throw new Error(`step: expected ${batch / microBatch} pieces of ${microBatch} pairs, got ${pieces.length}`);
+      const whole = microBatch === batch;
+      const out = whole ? await wholeStep(first, learningRate, step) : await cachedStep(pieces, learningRate, step);
+      const squares = named(out, "gradientSquares").data;
+      return {
+        loss: scalar(out, "loss"),
+        accuracy: scalar(out, "accuracy"),
+        scale: scalar(out, "scale"),
+        gradientNorm: scalar(out, "gradientNorm"),
+        notFinite: Object.keys(parameters).filter((_, i) => !Number.isFinite(squares[i])),
+      };
+    },
+    async read() {
+      const values = await state.read(state.names.filter((name) => !Object.hasOwn(accumulated, name)));
+      const own = Object.fromEntries(kept.map((name) => [name, named(values, name)]));
+      return { ...own, ...unpackMoments(groups, values) };
+    },
+    compileSeconds: () => compileSeconds,
+    async close() {
+      for (const program of programs.values()) await (await program).close();
+      await state.close();
+    },
+  };
+}
+
+const LOSS_SUMS = ["loss", "accuracy", "scaleSlope", "imageSlopes", "textSlopes"] as const;
+
+function named(values: HostTensors, name: string): HostTensor {
+  const value = values[name];
+  if (!value) throw new Error(`training: expected a tensor ${name}, got none`);
+  return value;
+}
+
+const scalar = (values: HostTensors, name: string): number => named(values, name).data[0] ?? Number.NaN;
+
+const zerosLike = (shape: readonly number[]): HostTensor =>
+  hostTensor("f32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
+
+function zeros(types: Readonly<Record<string, { readonly shape: readonly number[] }>>): Record<string, HostTensor> {
+  return Object.fromEntries(Object.entries(types).map(([name, { shape }]) => [name, zerosLike(shape)]));
+}
+
+function addTo(sum: HostTensor, more: HostTensor): void {
+  for (let i = 0; i < sum.data.length; i++) sum.data[i] = (sum.data[i] ?? 0) + (more.data[i] ?? 0);
+}
+
+/** Tensors [rows, width] below each other. */
+function stacked(parts: readonly HostTensor[]): HostTensor {
+  const width = parts[0]?.shape[1] ?? 0;
+  const rows = parts.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
+  const data = hostArray("f32", rows * width);
+  let offset = 0;
+  for (const part of parts) {
+    data.set(part.data, offset);
+    offset += part.data.length;
+  }
+  return { dtype: "f32", shape: [rows, width], data };
+}
+
+function rowsOf({ dtype, shape, data }: HostTensor, start: number, count: number): HostTensor {
+  const width = shape[1] ?? 0;
+  return { dtype, shape: [count, width], data: data.slice(start * width, (start + count) * width) };
+}

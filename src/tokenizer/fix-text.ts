@@ -1,5 +1,4 @@
 import { unescapeHtmlStrictly } from "./html-entities.ts";
-import { windows1252Character } from "./legacy-encodings.ts";
 import { fixEncoding } from "./mojibake.ts";
 
 /*
@@ -41,7 +40,6 @@ function fixSegment(segment: string, unescapesHtml: boolean): string {
     const before = segment;
     if (unescapesHtml) segment = unescapeHtmlStrictly(segment);
     segment = fixEncoding(segment);
-    segment = fixC1Controls(segment);
     segment = fixLatinLigatures(segment);
     segment = fixCharacterWidth(segment);
     segment = uncurlQuotes(segment);
@@ -52,11 +50,6 @@ function fixSegment(segment: string, unescapesHtml: boolean): string {
     segment = segment.normalize("NFC");
     if (segment === before) return segment;
   }
-}
-
-/** U+0080 to U+009F in a text are almost always bytes of Windows-1252 read as Latin-1. */
-function fixC1Controls(text: string): string {
-  return text.replace(/[\x80-\x9f]/g, (control) => windows1252Character(control.charCodeAt(0)));
 }
 
 const ligatures: Readonly<Record<string, string>> = {

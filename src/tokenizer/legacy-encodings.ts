@@ -1,5 +1,6 @@
 /** An 8-bit encoding; ASCII stands for itself in all of them. */
 export interface LegacyEncoding {
+  readonly name: string;
   /** One that gives every byte a character, with U+FFFD at 0x1A for what an earlier program could not decode. */
   readonly isSloppy: boolean;
   /** The characters of bytes 0x80 to 0xFF. */
@@ -29,13 +30,14 @@ function platformTable(label: string): string {
   return Array.from(latin1, (asLatin1, i) => (decoded[i] === "\ufffd" ? asLatin1 : decoded[i])).join("");
 }
 
-function legacyEncoding(high: string, isSloppy: boolean): LegacyEncoding {
+function legacyEncoding(name: string, high: string, isSloppy: boolean): LegacyEncoding {
   const byteOf = new Map(Array.from(high, (character, i) => [character, String.fromCharCode(128 + i)]));
   if (isSloppy) {
     byteOf.set("\ufffd", "\x1a");
     byteOf.delete("\x1a");
   }
   return {
+    name,
     isSloppy,
     high,
     encode(text) {
@@ -57,12 +59,14 @@ let encodings: readonly LegacyEncoding[] | undefined;
 /** Those that UTF-8 is often mistaken for, the likelier ones first; built at the first suspicious text. */
 export function legacyEncodings(): readonly LegacyEncoding[] {
   encodings ??= [
-    legacyEncoding(latin1, false),
-    legacyEncoding(windows1252C1 + latin1.slice(32), true),
-    ...[1251, 1250, 1253, 1254, 1257].map((page) => legacyEncoding(platformTable(`windows-${page}`), true)),
-    legacyEncoding(platformTable("iso-8859-2"), false),
-    legacyEncoding(platformTable("macintosh"), false),
-    legacyEncoding(codePage437, false),
+    legacyEncoding("latin1", latin1, false),
+    legacyEncoding("windows-1252", windows1252C1 + latin1.slice(32), true),
+    ...["windows-1251", "windows-1250", "windows-1253", "windows-1254", "windows-1257"].map((name) =>
+      legacyEncoding(name, platformTable(name), true),
+    ),
+    legacyEncoding("iso-8859-2", platformTable("iso-8859-2"), false),
+    legacyEncoding("macintosh", platformTable("macintosh"), false),
+    legacyEncoding("cp437", codePage437, false),
   ];
   return encodings;
 }

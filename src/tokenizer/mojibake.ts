@@ -1,4 +1,4 @@
-import { legacyEncodings } from "./legacy-encodings.ts";
+import { legacyEncodings, windows1252Character } from "./legacy-encodings.ts";
 import { looksLikeMojibake } from "./mojibake-signs.ts";
 
 /**
@@ -21,11 +21,18 @@ function fixEncodingOnce(text: string): string {
   for (const encoding of legacyEncodings()) {
     const bytes = encoding.encode(text);
     if (bytes === undefined) continue;
-    const restored = restoreNoBreakSpaces(bytes);
+    // Mac Roman has its no-break space at CA, so there it is no A0 that became a space
+    const restored = encoding.name === "macintosh" ? bytes : restoreNoBreakSpaces(bytes);
     const decoded = decodeUtf8(encoding.isSloppy ? replaceLostSequences(restored) : restored);
     if (decoded !== undefined) return decoded;
   }
-  return fixParts(text);
+  const partly = fixParts(text);
+  return partly === text ? fixC1Controls(text) : partly;
+}
+
+/** U+0080 to U+009F in a text are almost always bytes of Windows-1252 read as Latin-1. */
+function fixC1Controls(text: string): string {
+  return text.replace(/[\x80-\x9f]/g, (control) => windows1252Character(control.charCodeAt(0)));
 }
 
 /*

@@ -13,19 +13,13 @@ import {
   sameShape,
   type Tensor,
 } from "../../graph/index.ts";
-import { lowerConvolution } from "./convolution.ts";
+import type { Context } from "./context.ts";
+import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
 import { type Attributes, Emitter, type Name } from "./emitter.ts";
 import { lowerDot, lowerLinear } from "./matmul.ts";
 import { inputName, outputName } from "./names.ts";
-
-/** What a lowering rule may ask for. */
-export interface Context {
-  readonly emit: Emitter;
-  /** The ONNX value of a tensor, with all its axes. */
-  value(tensor: Tensor): Name;
-  /** Whether some node of the graph reads a further output of this composite. */
-  further(tensor: Tensor): boolean;
-}
+import { lowerBatchNorm, lowerBatchNormGrad } from "./normalization.ts";
+import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
 
 /** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
 type Lowering<K extends OpName> = ((context: Context, node: Node<K>) => Name | readonly Name[]) | "decompose";
@@ -51,6 +45,15 @@ const elementwise =
       const part = small[i];
       return part && (covered || i > 0) ? part.name(emit, value) : value(x);
     });
+    const vector = small.findIndex((part) => part.shape.length === 1 && part.shape[0] === node.shape.at(-1));
+    const [whole, side] = vector === 0 && (op === "Add" || op === "Mul") ? [1, 0] : [0, 1];
+    if (
+      node.dtype === "f32" &&
+      names.length === 2 &&
+      vector === side &&
+      sameShape(small[whole]?.shape ?? [], node.shape)
+    )
+      return withVector(emit, op, names[whole] ?? "", node.shape, names[side] ?? "");
     // onnxruntime's arithmetic has no 8-bit kernels.
     const narrow = node.inputs.map((x) => x.dtype).find((dtype) => dtype === "u8" || dtype === "bool");
     if (narrow === undefined || op === "Where" || op === "And" || op === "Or") return emit.node(op, names);
@@ -198,6 +201,11 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     return emit.node("Slice", [value(x as Tensor), to(-1), to(-(2 ** 31)), emit.ints(axes), to(-1)]);
   },
   reduceSum: (context, node) => {
+    const [source] = node.inputs as [Tensor];
+    if (sumsRows(source, node.attrs.axes)) {
+      const [channels = 1] = node.shape;
+      return columnSum(context.emit, context.value(source), elements(source.shape) / channels, channels);
+    }
     if (node.dtype !== "u8") return reduction("ReduceSum")(context, node);
     const wide = cast(context.emit, context.value(node.inputs[0] as Tensor), "i32");
     return cast(
@@ -221,8 +229,11 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     throw new Error("onnx: further outputs are named with their composite");
   },
   relu: named("Relu"),
-  reluGrad: ({ emit, value }, { inputs: [y, g] }) =>
-    emit.node("Mul", [value(g as Tensor), emit.node("Sign", [value(y as Tensor)])]),
+  // 1 where the output is positive: a hard sigmoid that steep is five times faster than Sign or Greater.
+  reluGrad: ({ emit, value }, { inputs: [y, g] }) => {
+    const step = emit.node("HardSigmoid", [value(y as Tensor)], { alpha: { float: 1e30 }, beta: { float: 0 } });
+    return emit.node("Mul", [value(g as Tensor), step]);
+  },
   quickGelu: ({ emit, value }, { inputs: [x] }) =>
     emit.contrib("QuickGelu", [value(x as Tensor)], { alpha: { float: 1.702 } }),
   quickGeluGrad: "decompose",
@@ -237,17 +248,17 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     return emit.nodes("LayerNormalization", names, outputs, { axis: -1, epsilon: { float: node.attrs.epsilon } });
   },
   layerNormGrad: "decompose",
-  batchNorm: "decompose",
-  batchNormGrad: "decompose",
+  batchNorm: lowerBatchNorm,
+  batchNormGrad: lowerBatchNormGrad,
   attention: ({ emit, value }, node) =>
     emit.contrib(
       "MultiHeadAttention",
       node.inputs.map((x) => value(x)),
       { num_heads: node.attrs.heads, unidirectional: node.attrs.causal ? 1 : 0 },
     ),
-  avgPool: "decompose",
-  upsample: "decompose",
-  convolutionKernelGrad: "decompose",
+  avgPool: (context, { inputs: [x], attrs, shape }) => lowerAvgPool(context, x as Tensor, attrs.window, shape),
+  upsample: (context, { inputs: [x], attrs, shape }) => lowerUpsample(context, x as Tensor, attrs.window, shape),
+  convolutionKernelGrad: lowerConvolutionKernelGrad,
   crossEntropy: "decompose",
   l2Normalize: "decompose",
 };
@@ -270,6 +281,7 @@ export function lower(traced: Graph, bake: (emit: Emitter, name: string) => Name
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
   const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
+  const sharedNames = new Map<string, Name>();
   const reached = new Set(graph.nodes);
   for (const x of graph.inputs) {
     if (x.dtype === "f64") throw new Error(`onnx: input ${x.attrs.name} is f64; the onnx engine computes in f32`);
@@ -288,6 +300,11 @@ export function lower(traced: Graph, bake: (emit: Emitter, name: string) => Name
     emit,
     value: (tensor) => all(tensor)[0] ?? "",
     further: (tensor) => furtherRead.has(tensor),
+    shared: (key, make) => {
+      const known = sharedNames.get(key) ?? make();
+      sharedNames.set(key, known);
+      return known;
+    },
   };
   // Broadcasts and constants are written only where a kernel needs them in full.
   for (const tensor of graph.nodes) if (!made(tensor, "broadcast") && !made(tensor, "constant")) all(tensor);

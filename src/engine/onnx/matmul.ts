@@ -1,6 +1,6 @@
 import { elements, type Node, type Tensor } from "../../graph/index.ts";
+import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
-import type { Context } from "./lowering.ts";
 
 /** A factor of a matrix product: its name, whether its contracted axis stands first, and its sizes. */
 interface Factor {

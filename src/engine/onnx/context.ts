@@ -1,0 +1,13 @@
+import type { Tensor } from "../../graph/index.ts";
+import type { Emitter, Name } from "./emitter.ts";
+
+/** What a lowering rule may ask for. */
+export interface Context {
+  readonly emit: Emitter;
+  /** The ONNX value of a tensor, with all its axes. */
+  value(tensor: Tensor): Name;
+  /** Whether some node of the graph reads a further output of this composite. */
+  further(tensor: Tensor): boolean;
+  /** A value made once for a key and shared: what forward and gradient both need. */
+  shared(key: string, make: () => Name): Name;
+}

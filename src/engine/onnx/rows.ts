@@ -1,0 +1,81 @@
+/**
+ * Kernels over tensors seen as rows [rows, channels]. onnxruntime's are slow where channels are few: a reduction over the rows runs
+ * channel by channel and a broadcast row by row (measured: [32768, 16] sums 17 times, scales 3 times slower than memory allows),
+ * so that several rows are taken as one wide row wherever their number allows it.
+ */
+import { elements, type Tensor } from "../../graph/index.ts";
+import type { Context } from "./context.ts";
+import type { Emitter, Name } from "./emitter.ts";
+
+/** Channels from which onnxruntime's kernels run at full speed. */
+const WIDE = 128;
+/** Partial sums of one reduction. */
+const PARTS = 64;
+/** Below this many elements the plain kernels are as good. */
+const SMALL = 16_384;
+
+/** The largest power of two up to `limit` that divides `count`. */
+function powerOfTwo(count: number, limit: number): number {
+  let result = 1;
+  while (result * 2 <= limit && count % (result * 2) === 0) result *= 2;
+  return result;
+}
+
+/** Sum over the rows of [rows, channels] -> [channels]: partial sums over wide rows, then their sum. */
+export function columnSum(emit: Emitter, name: Name, rows: number, channels: number): Name {
+  if (rows * channels < SMALL)
+    return emit.node("ReduceSum", [emit.node("Reshape", [name, emit.ints([rows, channels])]), emit.ints([0])], {
+      keepdims: 0,
+    });
+  const merged = powerOfTwo(rows, Math.max(1, WIDE / channels));
+  const parts = powerOfTwo(rows / merged, PARTS);
+  const wide = emit.node("Reshape", [name, emit.ints([parts, rows / merged / parts, channels * merged])]);
+  const partial = emit.node("ReduceSum", [wide, emit.ints([1])], { keepdims: 0 });
+  const flat = emit.node("Reshape", [partial, emit.ints([parts * merged, channels])]);
+  return emit.node("ReduceSum", [flat, emit.ints([0])], { keepdims: 0 });
+}
+
+/** Element-wise op of [..., channels] with a vector [channels], the vector on the right. */
+export function withVector(emit: Emitter, op: string, name: Name, shape: readonly number[], vector: Name): Name {
+  const channels = shape.at(-1) ?? 1;
+  const rows = elements(shape) / channels;
+  const merged = powerOfTwo(rows, Math.min(16, WIDE / channels));
+  if (rows * channels < SMALL || merged === 1) return emit.node(op, [name, vector]);
+  const wide = emit.node("Reshape", [name, emit.ints([rows / merged, channels * merged])]);
+  const repeated = emit.node("Concat", new Array<Name>(merged).fill(vector), { axis: 0 });
+  return emit.node("Reshape", [emit.node(op, [wide, repeated]), emit.ints(shape)]);
+}
+
+/** Whether a sum runs over all axes but the last. */
+export function sumsRows(x: Tensor, axes: readonly number[]): boolean {
+  return (
+    x.dtype === "f32" && x.shape.length > 1 && axes.length === x.shape.length - 1 && !axes.includes(x.shape.length - 1)
+  );
+}
+
+/** [batch, height, width, channels] -> mean over window x window tiles: halves are split off and added, no strided reads. */
+export function lowerAvgPool({ emit, value }: Context, x: Tensor, window: number, shape: readonly number[]): Name {
+  const [batch = 0, height = 0, width = 0, channels = 0] = shape;
+  const sum = (name: Name, rows: number, part: number): Name =>
+    emit
+      .nodes("Split", [emit.node("Reshape", [name, emit.ints([rows, window * part])])], window, {
+        axis: 1,
+        num_outputs: window,
+      })
+      .reduce((a, b) => emit.node("Add", [a, b]));
+  const lines = sum(value(x), batch * height, width * window * channels);
+  const tiles = sum(lines, batch * height * width, channels);
+  const scaled = emit.node("Mul", [tiles, emit.scalar(1 / window ** 2, x.dtype)]);
+  return emit.node("Reshape", [scaled, emit.ints(shape)]);
+}
+
+/** Each element repeated window x window times. */
+export function lowerUpsample({ emit, value }: Context, x: Tensor, window: number, shape: readonly number[]): Name {
+  const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
+  const repeat = (name: Name, rows: number, part: number): Name => {
+    const line = emit.node("Reshape", [name, emit.ints([rows, part])]);
+    return emit.node("Concat", new Array<Name>(window).fill(line), { axis: 1 });
+  };
+  const lines = repeat(value(x), batch * height * width, channels);
+  return emit.node("Reshape", [repeat(lines, batch * height, width * window * channels), emit.ints(shape)]);
+}

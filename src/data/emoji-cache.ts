@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { access, constants, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -46,10 +46,15 @@ export async function openEmojiCache(options: EmojiOptions = {}): Promise<EmojiC
   if (!(Number.isInteger(size) && size >= 8 && size <= 1024)) {
     throw new Error(`emoji: size must be a whole number of pixels from 8 to 1024, got ${size}`);
   }
+  const folder = await emojiCacheFolder(options);
+  return (await readCache(folder, size)) ?? (await drawCache(folder, size, options.onProgress));
+}
+
+/** Where the cache of these package versions at this size lies or will lie. */
+export async function emojiCacheFolder({ size = 80, cacheDir = defaultCacheDir() }: EmojiOptions): Promise<string> {
   const key = JSON.stringify({ cacheVersion, size, packages: await emojiPackageVersions() });
   const hash = createHash("sha256").update(key).digest("hex").slice(0, 16);
-  const folder = join(options.cacheDir ?? defaultCacheDir(), `emoji-${hash}`);
-  return (await readCache(folder, size)) ?? (await drawCache(folder, size, options.onProgress));
+  return join(cacheDir, `emoji-${hash}`);
 }
 
 function defaultCacheDir(): string {
@@ -75,6 +80,19 @@ async function readCache(folder: string, size: number): Promise<EmojiCache | und
 const drawnAtOnce = 8;
 
 async function drawCache(folder: string, size: number, onProgress: EmojiOptions["onProgress"]): Promise<EmojiCache> {
+  const keep = async (work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : error;
+      throw new Error(`emoji: drawings cannot be kept in ${folder} (set cacheDir or XDG_CACHE_HOME): ${reason}`);
+    }
+  };
+  // Before the work, not after it: a folder that cannot be written must not cost half a minute.
+  await keep(async () => {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  });
   const packages = await readEmojiPackages();
   const joined = joinEmoji(packages);
   const { drawings } = joined;
@@ -93,14 +111,10 @@ async function drawCache(folder: string, size: number, onProgress: EmojiOptions[
   };
   await Promise.all(Array.from({ length: drawnAtOnce }, draw));
 
-  try {
-    await mkdir(folder, { recursive: true });
+  await keep(async () => {
     await writeWhole(rawPathOf(folder), pixels);
     await writeWhole(indexPathOf(folder), Buffer.from(JSON.stringify({ size, ...joined })));
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : error;
-    throw new Error(`emoji: drawings cannot be kept in ${folder} (set cacheDir or XDG_CACHE_HOME): ${reason}`);
-  }
+  });
   return { size, ...joined, rawPath: rawPathOf(folder) };
 }
 

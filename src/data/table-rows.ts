@@ -83,7 +83,7 @@ async function* readCsv(file: string, columns: TableColumns, delimiter: string):
     }
   } catch (error) {
     const { message } = reading ?? (error instanceof Error ? error : new Error(String(error)));
-    throw new Error(message.startsWith(file) ? message : `${file}: ${message}`);
+    throw new Error(message.startsWith(file) ? message : `${file}: ${oneLine(message)}`);
   }
 }
 
@@ -107,7 +107,7 @@ async function* readJsonLines(file: string, columns: TableColumns): AsyncGenerat
     try {
       row = JSON.parse(text);
     } catch (error) {
-      throw new Error(`${file}: line ${line}: expected JSON: ${error instanceof Error ? error.message : error}`);
+      throw new Error(`${file}: line ${line}: expected JSON: ${oneLine(error instanceof Error ? error.message : "")}`);
     }
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
       throw new Error(`${file}: line ${line}: expected an object, got ${kindOf(row)}`);
@@ -144,6 +144,9 @@ function nonEmpty(value: unknown, file: string, line: number, column: string): s
   const got = value === undefined ? "nothing" : value === "" ? "an empty one" : kindOf(value);
   throw new Error(`${file}: line ${line}: expected a text in ${JSON.stringify(column)}, got ${got}`);
 }
+
+/** Parsers quote what they stumbled over, line breaks included. */
+const oneLine = (message: string): string => message.replace(/\s+/g, " ").trim();
 
 function kindOf(value: unknown): string {
   if (value === null) return "null";

@@ -10,7 +10,6 @@ import {
   dot,
   erf,
   exp,
-  filledWith,
   gather,
   log,
   mul,
@@ -133,10 +132,7 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
   sub: (_, g) => [g, neg(g)],
   mul: (_, g, a, b) => [mul(g, b), mul(g, a)],
   div: (y, g, _a, b) => [div(g, b), neg(mul(g, div(y, b)))],
-  pow: (y, g, a, b) => [
-    mul(g, mul(b, pow(a, sub(b, 1)))),
-    filledWith(b) === undefined ? mul(g, mul(y, log(a))) : undefined,
-  ],
+  pow: (y, g, a, b) => [mul(g, mul(b, pow(a, sub(b, 1)))), mul(g, mul(y, log(a)))],
   max: toLarger("gt"),
   min: toLarger("lt"),
   and: nothing,
@@ -265,15 +261,18 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
 
 /**
  * Gradients of a scalar to some tensors, as new tensors of the same shapes; zeros where the scalar does not depend on one.
- * The tensors of `to` count as independent variables, also where one is computed from another. Throws if `of` is no scalar.
+ * The tensors of `to` count as independent variables, also where one is computed from another. Throws if `of` is no floating scalar.
  */
 export function gradients(of: Tensor, to: readonly Tensor[]): Tensor[] {
   if (elements(of.shape) !== 1) throw new Error(`gradients: expected a scalar, got ${show(of)}`);
+  if (!isFloat(of.dtype)) throw new Error(`gradients: expected a floating dtype, got ${show(of)}`);
   return pullback([of], [constant(1, of.dtype, of.shape)], to);
 }
 
 /** Vector-Jacobian products: gradients to `to` of the sum of `of[i] * cotangents[i]`. */
 export function pullback(of: readonly Tensor[], cotangents: readonly Tensor[], to: readonly Tensor[]): Tensor[] {
+  if (of.length !== cotangents.length)
+    throw new Error(`pullback: expected a cotangent for each of ${of.length} results, got ${cotangents.length}`);
   const order = inOrder(of, to);
   const wanted = new Set(to);
   const depends = new Set<Tensor>(to);

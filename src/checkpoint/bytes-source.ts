@@ -43,7 +43,7 @@ export function memorySource(name: string, bytes: Uint8Array): BytesSource {
     read: async (offset, length) => {
       if (offset + length > bytes.length)
         throw new Error(`${name}: ends at byte ${bytes.length}, expected ${offset + length}`);
-      return bytes.slice(offset, offset + length);
+      return new Uint8Array(bytes.subarray(offset, offset + length)); // slice() of a Buffer would not copy
     },
     close: async () => {},
   };

@@ -77,13 +77,13 @@ function decodeNaturally(bytes: Uint8Array, from: StoredDType, natural: DType): 
     });
   }
   if (from === "BOOL") return bytes.map((byte) => (byte ? 1 : 0));
-  return viewBytes(natural, bytes);
+  return viewBytes(natural, new Uint8Array(viewBuffer(bytes)));
 }
 
 /** The bytes as a buffer of their own that starts at a multiple of 8. */
 function viewBuffer(bytes: Uint8Array): ArrayBuffer {
   const whole = bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength;
-  return (whole ? bytes : bytes.slice()).buffer as ArrayBuffer;
+  return (whole ? bytes : new Uint8Array(bytes)).buffer as ArrayBuffer;
 }
 
 let table: Float32Array | undefined;

@@ -1,0 +1,26 @@
+/**
+ * Recipe S, the quickstart: a small ResNet on six vendors' emoji.
+ *
+ *     clip-ts quickstart          (or: clip-ts train emoji-s)
+ *
+ * Five minutes on two cores. Expected (PyTorch's figures for the same data and model; ours are measured later): on the
+ * vendor it never saw, 1,181 ways, top-1 21.0 and top-5 42.0; on 127 concepts it never saw, 17.7 and 32.0.
+ */
+import { CONFIGS } from "../src/model/index.ts";
+import type { Recipe } from "../src/train/recipe.ts";
+
+export default {
+  name: "emoji-s",
+  source: { kind: "emoji", size: 80 },
+  tokenizer: { kind: "trained", vocabSize: 2048 },
+  model: CONFIGS["emoji-rn"],
+  cropScale: [0.7, 1],
+  batch: 128,
+  steps: 1544,
+  learningRate: 1e-3,
+  schedule: { kind: "cosine", warmup: 123 },
+  adam: { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.1, maxNorm: 1 },
+  seed: 0,
+  checkpointEvery: 200,
+  keepCheckpoints: 2,
+} satisfies Recipe;

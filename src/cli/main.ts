@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+import { Command, CommanderError } from "commander";
+import { lineOf } from "./failure.ts";
+import { trainCommand } from "./train.ts";
+
+const program = new Command("clip-ts")
+  .description("CLIP, all of it, in TypeScript: train from scratch, evaluate, label and embed.")
+  .addCommand(trainCommand());
+
+for (const command of [program, ...program.commands]) {
+  command.exitOverride();
+  command.configureOutput({ outputError: (text, write) => write(`clip-ts: ${text.replace(/^error: /, "")}`) });
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Commander has printed its own message, or help.
+  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else {
+    process.stderr.write(`clip-ts: ${lineOf(error)}\n`);
+    process.exitCode = 1;
+  }
+}

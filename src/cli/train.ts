@@ -1,0 +1,210 @@
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { openSource } from "../data/index.ts";
+import type { Engine } from "../engine/engine.ts";
+import { CONFIGS } from "../model/index.ts";
+import { type TrainResult, train } from "../train/loop.ts";
+import { checkRecipe, DEFAULT_RECIPE, type Recipe } from "../train/recipe.ts";
+import { createRunFolder, openRunFolder, type RunFolder, refuseExisting } from "../train/run-folder.ts";
+import { tokenizerOf } from "../train/vocabulary.ts";
+import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { createProgressBar, duration } from "./progress-bar.ts";
+import { loadRecipe } from "./recipe-file.ts";
+
+interface Flags {
+  readonly resume?: string;
+  readonly out?: string;
+  readonly table?: string;
+  readonly images?: string;
+  readonly folder?: string;
+  readonly imageColumn?: string;
+  readonly captionColumn?: string;
+  readonly model?: string;
+  readonly vocab?: number;
+  readonly batch?: number;
+  readonly microBatch?: number;
+  readonly steps?: number;
+  readonly warmup?: number;
+  readonly lr?: number;
+  readonly seed?: number;
+  readonly checkpointEvery?: number;
+  readonly engine: EngineName;
+  readonly threads?: number;
+}
+
+const ENGINES = ["cpu", "webgpu", "reference"] as const;
+type EngineName = (typeof ENGINES)[number];
+
+export const trainCommand = (): Command =>
+  new Command("train")
+    .description("Train a CLIP from scratch, from a recipe or on a folder or table of captioned pictures.")
+    .argument("[recipe]", "emoji-s, emoji-vit, emoji-l, or a .js, .mjs or .json file")
+    .option("--resume <run>", "go on with a run that was stopped")
+    .option("--out <folder>", "the run's folder (default: runs/<name of the recipe>)")
+    .option("--table <file>", "train on the pictures and captions of a .csv, .tsv or .jsonl file")
+    .option("--images <folder>", "where the table's pictures are (default: the table's folder)")
+    .option("--image-column <name>", "the table's column of pictures (default: image)")
+    .option("--caption-column <name>", "the table's column of captions (default: caption)")
+    .option("--folder <folder>", "train on pictures with a .txt caption beside each")
+    .option("--model <name>", `architecture: ${Object.keys(CONFIGS).join(", ")}`)
+    .option("--vocab <n>", "size of the vocabulary that is learned from the captions", whole)
+    .option("--batch <n>", "pairs that the loss sees at once", whole)
+    .option("--micro-batch <n>", "pairs in memory at once; the loss still sees the whole batch", whole)
+    .option("--steps <n>", "training steps", whole)
+    .option("--warmup <n>", "steps of warm-up", count)
+    .option("--lr <rate>", "highest learning rate", positive)
+    .option("--seed <n>", "of the initial weights, the order and the crops", count)
+    .option("--checkpoint-every <n>", "steps between checkpoints", whole)
+    .option("--engine <name>", `${ENGINES.join(", ")}`, engineName, "cpu" as EngineName)
+    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  clip-ts train emoji-s                              the quickstart's model, five minutes on two cores
+  clip-ts train emoji-s --seed 1 --out runs/second
+  clip-ts train --table photos.csv --caption-column text --model emoji-vit --steps 5000
+  clip-ts train --folder photos/ --batch 1024 --micro-batch 64
+  clip-ts train --resume runs/emoji-s                go on after ctrl-C or a crash`,
+    )
+    .action(async (name: string | undefined, flags: Flags) => {
+      process.exitCode = await runTraining(name, flags);
+    });
+
+async function runTraining(name: string | undefined, flags: Flags): Promise<number> {
+  const run = flags.resume === undefined ? await newRun(name, flags) : await openRunFolder(flags.resume);
+  const engine = await createEngine(flags.engine, flags.threads);
+  try {
+    const result = await trainWithProgress(run, engine);
+    return result.finished ? 0 : INTERRUPTED;
+  } finally {
+    await engine.close();
+  }
+}
+
+async function newRun(name: string | undefined, flags: Flags): Promise<RunFolder> {
+  const recipe = await recipeOf(name, flags);
+  const folder = flags.out ?? join("runs", recipe.name);
+  await refuseExisting(folder);
+  return createRun(recipe, folder);
+}
+
+/** A new run folder with its tokenizer; emoji are drawn first where they never were. */
+export async function createRun(recipe: Recipe, folder: string): Promise<RunFolder> {
+  await refuseExisting(folder);
+  const bar = createProgressBar();
+  const source = await openSource(recipe.source, {
+    onProgress: (done, total) => bar.note(`drawing emoji ${done}/${total}`),
+  });
+  source.close?.();
+  bar.end();
+  return createRunFolder(folder, recipe, await tokenizerOf(recipe));
+}
+
+/** Trains with a bar on stderr; ctrl-C saves and says how to go on. */
+export async function trainWithProgress(run: RunFolder, engine: Engine): Promise<TrainResult> {
+  const bar = createProgressBar();
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const interrupt = onInterrupt(() => {
+    bar.end();
+    say("finishing the step and saving (press again to quit at once)");
+  });
+  const begun = performance.now();
+  try {
+    const result = await train(run, { engine, signal: interrupt.signal, progress: bar });
+    bar.end();
+    const { count, names } = result.badImages;
+    if (count > 0) {
+      say(`${count} pictures could not be read:`);
+      for (const name of names.slice(0, 10)) say(`  ${name}`);
+      if (count > 10) say("  ...");
+    }
+    if (result.truncatedCaptions > 0) say(`${result.truncatedCaptions} captions were longer than the context and cut`);
+    const took = duration((performance.now() - begun) / 1000);
+    say(
+      result.finished
+        ? `trained ${result.step} steps in ${took}: ${run.folder}`
+        : `stopped after step ${result.step} of ${run.recipe.steps}; go on with: clip-ts train --resume ${run.folder}`,
+    );
+    return result;
+  } finally {
+    bar.end();
+    interrupt.release();
+  }
+}
+
+async function recipeOf(name: string | undefined, flags: Flags): Promise<Recipe> {
+  const base = name === undefined ? { ...DEFAULT_RECIPE, ...ownData(flags) } : await loadRecipe(name);
+  const steps = flags.steps ?? base.steps;
+  const warmup = flags.warmup ?? Math.min(base.schedule.warmup, Math.ceil(0.08 * steps));
+  const { microBatch = base.microBatch } = flags;
+  const recipe = {
+    ...base,
+    ...(flags.model === undefined ? {} : { model: configOf(flags.model) }),
+    ...(flags.vocab === undefined ? {} : { tokenizer: { kind: "trained", vocabSize: flags.vocab } }),
+    batch: flags.batch ?? base.batch,
+    ...(microBatch === undefined ? {} : { microBatch }),
+    steps,
+    learningRate: flags.lr ?? base.learningRate,
+    schedule: { ...base.schedule, warmup },
+    seed: flags.seed ?? base.seed,
+    checkpointEvery: flags.checkpointEvery ?? base.checkpointEvery,
+  };
+  return checkRecipe(recipe, name ?? "the flags");
+}
+
+function ownData(flags: Flags): Pick<Recipe, "name" | "source"> {
+  const { table, folder, images, imageColumn, captionColumn } = flags;
+  if (table !== undefined)
+    return {
+      name: "own",
+      source: {
+        kind: "table",
+        table,
+        ...(images === undefined ? {} : { folder: images }),
+        ...(imageColumn === undefined ? {} : { imageColumn }),
+        ...(captionColumn === undefined ? {} : { captionColumn }),
+      },
+    };
+  if (folder !== undefined) return { name: "own", source: { kind: "sidecar", folder } };
+  throw new Error("name a recipe, or data with --table or --folder (clip-ts train --help shows examples)");
+}
+
+function configOf(name: string): Recipe["model"] {
+  if (!Object.hasOwn(CONFIGS, name))
+    throw new Error(`--model: expected one of ${Object.keys(CONFIGS).join(", ")}, got ${name}`);
+  return CONFIGS[name as keyof typeof CONFIGS];
+}
+
+export async function createEngine(name: EngineName, threads?: number): Promise<Engine> {
+  if (name === "reference") {
+    const { createReferenceEngine } = await import("../engine/reference/reference-engine.ts");
+    return createReferenceEngine();
+  }
+  const { createOnnxEngine } = await import("../engine/onnx/onnx-engine.ts");
+  return createOnnxEngine({ executionProvider: name, ...(threads === undefined ? {} : { threads }) });
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("expected a whole number above 0");
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError("expected a whole number");
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError("expected a number above 0");
+}
+
+function engineName(text: string): EngineName {
+  const found = ENGINES.find((name) => name === text);
+  if (found) return found;
+  throw new InvalidArgumentError(`expected one of ${ENGINES.join(", ")}`);
+}

@@ -1,0 +1,166 @@
+import { z } from "zod";
+import type { SourceSpec } from "../data/index.ts";
+import { type ClipConfig, CONFIGS, checkConfig } from "../model/index.ts";
+import type { AdamW } from "./optimizer.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** Everything that decides a training run. Plain data: a run folder keeps it, and resuming needs nothing else. */
+export interface Recipe {
+  /** Names the run's folder unless another is asked for. */
+  readonly name: string;
+  readonly source: SourceSpec;
+  readonly tokenizer:
+    | {
+        readonly kind: "trained";
+        /** Ids of a vocabulary learned from the captions: 512 bytes, merges and two marks. Short captions may not fill it. */
+        readonly vocabSize: number;
+      }
+    | {
+        readonly kind: "file";
+        /** A tokenizer.json of a run, or the official merges file. */
+        readonly path: string;
+      };
+  /** `text.vocabSize` is what the tokenizer turns out to have. */
+  readonly model: ClipConfig;
+  /** Side of the random square crop, as fractions of the shorter side. */
+  readonly cropScale: readonly [min: number, max: number];
+  /** Pairs that the loss sees at once. */
+  readonly batch: number;
+  /** Pairs whose activations are in memory at once (GradCache); divides the batch. @default batch */
+  readonly microBatch?: number;
+  readonly steps: number;
+  /** The highest rate, at the end of the warm-up. */
+  readonly learningRate: number;
+  readonly schedule: Schedule;
+  readonly adam: AdamW;
+  readonly seed: number;
+  /** Steps between checkpoints. */
+  readonly checkpointEvery: number;
+  /** How many of the latest checkpoints stay. */
+  readonly keepCheckpoints: number;
+}
+
+/** The paper's optimiser for each kind of image tower (CLIP, tables 18 to 20). */
+export const PAPER_ADAM = {
+  vit: { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 },
+  resnet: { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.2 },
+} as const satisfies Record<ClipConfig["vision"]["kind"], AdamW>;
+
+/** For data of one's own: a small model, the paper's optimiser. */
+export const DEFAULT_RECIPE: Omit<Recipe, "name" | "source"> = {
+  tokenizer: { kind: "trained", vocabSize: 4096 },
+  model: CONFIGS["emoji-rn"],
+  cropScale: [0.7, 1],
+  batch: 128,
+  steps: 2000,
+  learningRate: 1e-3,
+  schedule: { kind: "cosine", warmup: 160 },
+  adam: { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.1, maxNorm: 1 },
+  seed: 0,
+  checkpointEvery: 200,
+  keepCheckpoints: 3,
+};
+
+const whole = z.int().positive();
+const positive = z.number().positive();
+const steps = z.int().nonnegative();
+const fraction = z.number().min(0).lt(1);
+
+const visionSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("vit"), width: whole, layers: whole, heads: whole, patchSize: whole }),
+  z.strictObject({
+    kind: z.literal("resnet"),
+    width: whole,
+    layers: z.tuple([whole, whole, whole, whole]),
+    heads: whole,
+  }),
+]);
+
+export const clipConfigSchema: z.ZodType<ClipConfig> = z.strictObject({
+  embedDim: whole,
+  imageSize: whole,
+  vision: visionSchema,
+  text: z.strictObject({ contextLength: whole, vocabSize: whole, width: whole, layers: whole, heads: whole }),
+  activation: z.enum(["quickGelu", "gelu"]),
+});
+
+const sourceSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("emoji"),
+    size: whole.exactOptional(),
+    vendors: z.array(z.string()).exactOptional(),
+    cacheDir: z.string().exactOptional(),
+  }),
+  z.strictObject({
+    kind: z.literal("table"),
+    table: z.string(),
+    folder: z.string().exactOptional(),
+    imageColumn: z.string().exactOptional(),
+    captionColumn: z.string().exactOptional(),
+    maxPixels: whole.exactOptional(),
+  }),
+  z.strictObject({ kind: z.literal("sidecar"), folder: z.string(), maxPixels: whole.exactOptional() }),
+]) satisfies z.ZodType<SourceSpec>;
+
+const scheduleSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.enum(["cosine", "constant"]), warmup: steps }),
+  z.strictObject({
+    kind: z.literal("cooldown"),
+    warmup: steps,
+    cooldown: steps,
+    power: positive.exactOptional(),
+    endRate: z.number().nonnegative().exactOptional(),
+  }),
+]) satisfies z.ZodType<Schedule>;
+
+const recipeSchema: z.ZodType<Recipe> = z.strictObject({
+  name: z.string().regex(/^[\w.-]+$/, "expected letters, digits, dots, dashes and underscores"),
+  source: sourceSchema,
+  tokenizer: z.discriminatedUnion("kind", [
+    z.strictObject({ kind: z.literal("trained"), vocabSize: z.int().min(514) }),
+    z.strictObject({ kind: z.literal("file"), path: z.string() }),
+  ]),
+  model: clipConfigSchema,
+  cropScale: z.tuple([positive.max(1), positive.max(1)]),
+  batch: whole,
+  microBatch: whole.exactOptional(),
+  steps: whole,
+  learningRate: positive,
+  schedule: scheduleSchema,
+  adam: z.strictObject({
+    beta1: fraction,
+    beta2: fraction,
+    epsilon: positive,
+    weightDecay: z.number().nonnegative(),
+    maxNorm: positive.exactOptional(),
+  }),
+  seed: z.int(),
+  checkpointEvery: whole,
+  keepCheckpoints: whole,
+});
+
+/**
+ * Checks what came from a file.
+ * @param where what the error calls it
+ * @throws one line that names the entry, what was expected and what came
+ */
+export function checkRecipe(value: unknown, where: string): Recipe {
+  const recipe = checked(recipeSchema, value, where);
+  checkConfig(recipe.model);
+  if (recipe.microBatch !== undefined && recipe.batch % recipe.microBatch !== 0)
+    throw new Error(
+      `${where}: microBatch: expected a divisor of the batch of ${recipe.batch}, got ${recipe.microBatch}`,
+    );
+  return recipe;
+}
+
+/** A value that a schema accepts; otherwise an error of one line with the first entry that is wrong. */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const path = issue?.path.join(".");
+  throw new Error(
+    `${where}: ${path ? `${path}: ` : ""}${issue?.message.replace(/^Invalid input: /, "") ?? "is not valid"}`,
+  );
+}

@@ -1,0 +1,248 @@
+/**
+ * A training run on disk:
+ *
+ *     runs/<name>/config.json                  recipe, architecture, versions
+ *                 tokenizer.json
+ *                 metrics.jsonl                one line a step
+ *                 checkpoints/step-N.safetensors
+ *                 report.html
+ */
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { openSafetensors, writeFileAtomic, writeSafetensors } from "../checkpoint/index.ts";
+import type { HostTensors } from "../engine/engine.ts";
+import type { HostTensor } from "../graph/index.ts";
+import { bufferShapes, type ClipConfig, parameterShapes } from "../model/index.ts";
+import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
+import { checked, checkRecipe, clipConfigSchema, type Recipe } from "./recipe.ts";
+
+const FORMAT = "clip-ts/run";
+/** Raised whenever a folder of before can no longer be read. */
+const VERSION = 1;
+
+/** A run folder, opened. */
+export interface RunFolder {
+  readonly folder: string;
+  readonly recipe: Recipe;
+  /** The architecture, with the vocabulary that the tokenizer really has. */
+  readonly model: ClipConfig;
+  readonly tokenizer: Tokenizer;
+}
+
+/** A line of metrics.jsonl. */
+export interface MetricsLine {
+  /** Updates done, this one included. */
+  readonly step: number;
+  /** Pairs of a step. */
+  readonly batch: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly learningRate: number;
+  /** What cosines were multiplied by. */
+  readonly scale: number;
+  readonly gradientNorm: number;
+  readonly pairsPerSecond: number;
+}
+
+const configPath = (folder: string): string => join(folder, "config.json");
+const tokenizerPath = (folder: string): string => join(folder, "tokenizer.json");
+export const metricsPath = (folder: string): string => join(folder, "metrics.jsonl");
+export const reportPath = (folder: string): string => join(folder, "report.html");
+const checkpointsPath = (folder: string): string => join(folder, "checkpoints");
+export const checkpointPath = (folder: string, step: number): string =>
+  join(checkpointsPath(folder), `step-${step}.safetensors`);
+
+const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
+
+/** @throws one line if something is there already */
+export async function createRunFolder(folder: string, recipe: Recipe, tokenizer: Tokenizer): Promise<RunFolder> {
+  await refuseExisting(folder);
+  const model = { ...recipe.model, text: { ...recipe.model.text, vocabSize: tokenizer.vocabSize } };
+  const versions = { node: process.versions.node };
+  await onDisk(folder, async () => {
+    await mkdir(checkpointsPath(folder), { recursive: true });
+    await writeFileAtomic(tokenizerPath(folder), json(tokenizer.toJSON()));
+    await writeFileAtomic(configPath(folder), json({ format: FORMAT, version: VERSION, versions, recipe, model }));
+  });
+  return { folder, recipe, model, tokenizer };
+}
+
+/** @throws one line if the folder holds a run or anything else */
+export async function refuseExisting(folder: string): Promise<void> {
+  if (existsSync(configPath(folder)))
+    throw new Error(`${folder}: holds a run already; go on with it (clip-ts train --resume ${folder}) or name another`);
+  const entries = await readdir(folder).catch(() => []);
+  if (entries.length > 0) throw new Error(`${folder}: is not empty; name a new folder for the run`);
+}
+
+/** @throws one line if it is no run folder, of another version, or a file is damaged */
+export async function openRunFolder(folder: string): Promise<RunFolder> {
+  const path = configPath(folder);
+  const head = z.looseObject({ format: z.literal(FORMAT), version: z.int() });
+  const raw = await readJson(path, `${folder}: is no run folder: it has no config.json`);
+  const { version } = checked(head, raw, path);
+  if (version !== VERSION)
+    throw new Error(`${folder}: a run folder of format version ${version}; this clip-ts reads version ${VERSION}`);
+  const body = z.looseObject({ recipe: z.unknown(), model: clipConfigSchema });
+  const { recipe, model } = checked(body, raw, path);
+  const tokenizer = await readTokenizer(tokenizerPath(folder));
+  if (tokenizer.vocabSize !== model.text.vocabSize)
+    throw new Error(
+      `${tokenizerPath(folder)}: has ${tokenizer.vocabSize} ids, the model in ${path} expects ${model.text.vocabSize}`,
+    );
+  return { folder, recipe: checkRecipe(recipe, `${path}: recipe`), model, tokenizer };
+}
+
+export async function readTokenizer(path: string): Promise<Tokenizer> {
+  const raw = await readJson(path, `${path}: there is no such file`);
+  try {
+    return tokenizerFromJson(raw);
+  } catch (error) {
+    throw new Error(`${path}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+async function readJson(path: string, missing: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw new Error(
+      codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR" ? missing : `${path}: ${messageOf(error)}`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path}: is no JSON: ${messageOf(error)}`);
+  }
+}
+
+/** Steps of the whole checkpoints, lowest first. */
+export async function checkpointSteps(folder: string): Promise<number[]> {
+  const names = await readdir(checkpointsPath(folder)).catch(() => []);
+  const steps = names.flatMap((name) => /^step-(\d+)\.safetensors$/.exec(name)?.[1] ?? []);
+  return steps.map(Number).sort((a, b) => a - b);
+}
+
+/**
+ * Writes a checkpoint whole or not at all and drops the oldest ones.
+ * @throws one line if a value is not finite, so that a good checkpoint is never replaced by a spoilt one
+ */
+export async function saveCheckpoint(
+  { folder, recipe }: RunFolder,
+  step: number,
+  tensors: HostTensors,
+): Promise<string> {
+  const spoilt = firstNotFinite(tensors);
+  if (spoilt) throw new Error(`step ${step}: ${spoilt} is not finite; the checkpoint is not written`);
+  const path = checkpointPath(folder, step);
+  await onDisk(path, () => writeSafetensors(path, tensors, { format: "clip-ts/checkpoint", step: String(step) }));
+  const steps = await checkpointSteps(folder);
+  for (const old of steps.slice(0, -recipe.keepCheckpoints)) await rm(checkpointPath(folder, old), { force: true });
+  return path;
+}
+
+/** The first tensor with a value that is no finite number. */
+function firstNotFinite(tensors: HostTensors): string | undefined {
+  for (const [name, { data }] of Object.entries(tensors)) {
+    // x - x is 0 for every number but NaN and the infinities; one test at the end is ten times quicker than one each.
+    let sum = 0;
+    for (const x of data) sum += x - x;
+    if (sum !== 0) return name;
+  }
+  return undefined;
+}
+
+/** A checkpoint with everything that training goes on from. @throws one line that names the file and the tensor */
+export async function readCheckpoint(run: RunFolder, step: number): Promise<Record<string, HostTensor>> {
+  return readTensors(checkpointPath(run.folder, step), (name) => name !== "");
+}
+
+/** Parameters and running statistics of the latest checkpoint. @throws one line if there is none */
+export async function readWeights(run: RunFolder): Promise<{ step: number; weights: Record<string, HostTensor> }> {
+  const step = (await checkpointSteps(run.folder)).at(-1);
+  if (step === undefined) throw new Error(`${run.folder}: has no checkpoint yet`);
+  const path = checkpointPath(run.folder, step);
+  const shapes = { ...parameterShapes(run.model), ...bufferShapes(run.model) };
+  const weights = await readTensors(path, (name) => Object.hasOwn(shapes, name));
+  for (const [name, shape] of Object.entries(shapes)) {
+    const found = weights[name];
+    if (!found) throw new Error(`${path}: tensor ${name} is missing`);
+    if (found.shape.join() !== shape.join())
+      throw new Error(`${path}: tensor ${name}: expected [${shape}], got [${found.shape}]`);
+  }
+  return { step, weights };
+}
+
+async function readTensors(path: string, wanted: (name: string) => boolean): Promise<Record<string, HostTensor>> {
+  const file = await openSafetensors(path);
+  try {
+    const tensors: Record<string, HostTensor> = {};
+    for (const name of file.tensors.keys()) if (wanted(name)) tensors[name] = await file.read(name);
+    return tensors;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Lines of metrics.jsonl; a line that a crash cut off ends them. */
+export async function readMetrics(folder: string): Promise<MetricsLine[]> {
+  const text = await readFile(metricsPath(folder), "utf8").catch(() => "");
+  const lines: MetricsLine[] = [];
+  for (const line of text.split("\n")) {
+    if (line === "") continue;
+    try {
+      lines.push(JSON.parse(line) as MetricsLine);
+    } catch {
+      break;
+    }
+  }
+  return lines;
+}
+
+export interface MetricsLog {
+  append(line: MetricsLine): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Opens metrics.jsonl to go on after `step`: lines of later steps, which the checkpoint does not have, are cut off. */
+export async function openMetrics(folder: string, step: number): Promise<MetricsLog> {
+  const path = metricsPath(folder);
+  const kept = (await readMetrics(folder)).filter((line) => line.step <= step);
+  await onDisk(path, async () => {
+    if (kept.length === 0) await writeFileAtomic(path, new Uint8Array());
+    else
+      await writeFileAtomic(path, new TextEncoder().encode(kept.map((line) => `${JSON.stringify(line)}\n`).join("")));
+  });
+  const file = await open(path, "a");
+  return {
+    append: (line) => onDisk(path, async () => void (await file.write(`${JSON.stringify(line)}\n`))),
+    close: () => file.close(),
+  };
+}
+
+/** What a killed process left half-written. */
+export async function removeLeftovers(folder: string): Promise<void> {
+  for (const place of [folder, checkpointsPath(folder)])
+    for (const name of await readdir(place).catch(() => []))
+      if (name.startsWith(".") && name.endsWith(".tmp")) await rm(join(place, name), { force: true });
+}
+
+/** Runs a write; a full disk and the like become one line with the path. */
+export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "ENOSPC" || code === "EDQUOT") throw new Error(`${path}: cannot be written: the disk is full`);
+    if (code === "EACCES" || code === "EROFS" || code === "EPERM")
+      throw new Error(`${path}: cannot be written: no permission`);
+    throw error;
+  }
+}
+
+const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

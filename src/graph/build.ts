@@ -240,6 +240,15 @@ export function batchNorm(x: Tensor, gain: Tensor, bias: Tensor, epsilon = 1e-5)
   return { y, mean: output(y, 1), variance: output(y, 2) };
 }
 
+/**
+ * `batchNorm(linear(x, weight), gain, bias)` with the batch's statistics. Known to be linear, an engine can work out the statistics
+ * of a wide result from those of a narrow x.
+ */
+export function linearBatchNorm(x: Tensor, weight: Tensor, gain: Tensor, bias: Tensor, epsilon = 1e-5) {
+  const y = node("linearBatchNorm", { epsilon }, [x, weight, gain, bias]);
+  return { y, mean: output(y, 1), variance: output(y, 2) };
+}
+
 /** Scaled dot-product attention of already projected q, k, v [batch, tokens, width]. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, attrs: CompositeAttrs["attention"]): Tensor {
   return node("attention", attrs, [q, k, v]);

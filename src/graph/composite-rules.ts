@@ -1,6 +1,6 @@
 /** The shape-and-dtype rules of the composites. */
 import { convolved, floating, must, operands, type Rule, type RuleOf } from "./rule-checks.ts";
-import { type CompositeName, type OpName, sameShape, show, type Tensor } from "./tensor.ts";
+import { type CompositeName, type OpName, sameShape, show, type Tensor, type TensorType } from "./tensor.ts";
 
 const sameAs =
   (op: OpName, count: number): RuleOf<unknown> =>
@@ -25,6 +25,16 @@ const normalised = (op: OpName, x: Tensor, ...channelwise: readonly Tensor[]): n
   return width;
 };
 
+/** Type of x [..., in] times weight [out, in] transposed. */
+function linearType(op: OpName, x: Tensor, weight: Tensor): TensorType {
+  const [out = 0, into = 0] = weight.shape;
+  must(
+    weight.shape.length === 2 && x.shape.at(-1) === into,
+    () => `${op}: inner sizes differ: ${show(x)} x ${show(weight)} transposed`,
+  );
+  return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype };
+}
+
 export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
   relu: sameAs("relu", 1),
   reluGrad: sameAs("reluGrad", 2),
@@ -40,16 +50,12 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
       x !== undefined && weight !== undefined && inputs.length <= 3,
       () => `linear: expected 2 or 3 operands, got ${inputs.length}`,
     );
-    const [out = 0, into = 0] = weight.shape;
+    const type = linearType("linear", x, weight);
     must(
-      weight.shape.length === 2 && x.shape.at(-1) === into,
-      () => `linear: inner sizes differ: ${show(x)} x ${show(weight)} transposed`,
+      bias === undefined || sameShape(bias.shape, type.shape.slice(-1)),
+      () => `linear: expected a bias [${type.shape.slice(-1)}], got ${bias && show(bias)}`,
     );
-    must(
-      bias === undefined || sameShape(bias.shape, [out]),
-      () => `linear: expected a bias [${out}], got ${bias && show(bias)}`,
-    );
-    return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype };
+    return type;
   },
   layerNorm: (_, inputs) => {
     const [x, gain, bias] = operands("layerNorm", inputs, 3);
@@ -74,6 +80,23 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
     const vector = { shape: [normalised("batchNormGrad", x, gain, mean, variance)], dtype: x.dtype };
     must(sameShape(x.shape, gradient.shape), () => `batchNormGrad: ${show(x)} and ${show(gradient)}`);
     return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
+  },
+  linearBatchNorm: (_, inputs) => {
+    const [x, weight, gain, bias] = operands("linearBatchNorm", inputs, 4);
+    const { shape, dtype } = linearType("linearBatchNorm", x, weight);
+    const vector = { shape: shape.slice(-1), dtype };
+    for (const p of [gain, bias])
+      must(sameShape(p.shape, vector.shape), () => `linearBatchNorm: expected [${vector.shape}], got ${show(p)}`);
+    return [{ shape, dtype }, vector, vector];
+  },
+  linearBatchNormGrad: (_, inputs) => {
+    const [x, weight, gain, , , gradient] = operands("linearBatchNormGrad", inputs, 6);
+    const { shape } = linearType("linearBatchNormGrad", x, weight);
+    must(
+      sameShape(gradient.shape, shape),
+      () => `linearBatchNormGrad: expected a gradient [${shape}], got ${show(gradient)}`,
+    );
+    return [x, weight, gain, gain].map(({ shape, dtype }) => ({ shape, dtype }));
   },
   attention: ({ heads }, inputs) => {
     const [q, k, v] = operands("attention", inputs, 3);

@@ -11,9 +11,11 @@ import {
   erf,
   exp,
   iota,
+  linear,
   log,
   max,
   mul,
+  output,
   pad,
   reduceMax,
   reduceMean,
@@ -30,6 +32,7 @@ import {
   transpose,
 } from "./build.ts";
 import { elements } from "./dtype.ts";
+import { node } from "./node.ts";
 import type { CompositeAttrs, CompositeName, Node, OpName, Tensor } from "./tensor.ts";
 
 type Decomposition<K extends CompositeName> = (attrs: CompositeAttrs[K], ...inputs: Tensor[]) => readonly Tensor[];
@@ -112,6 +115,16 @@ export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> }
     const count = 1 / rows(x);
     const dx = mul(sub(sub(g, mul(dbias, count)), mul(normal, mul(dgain, count))), mul(gain, inverse));
     return [dx, dgain, dbias];
+  },
+  linearBatchNorm: ({ epsilon }, x, weight, gain, bias) => {
+    const y = node("batchNorm", { epsilon }, [linear(x, weight), gain, bias]);
+    return [y, output(y, 1), output(y, 2)];
+  },
+  linearBatchNormGrad: ({ epsilon }, x, weight, gain, mean, variance, g) => {
+    const dy = node("batchNormGrad", { epsilon }, [linear(x, weight), gain, mean, variance, g]);
+    const dx = dot(dy, weight, { batch: [[], []], contract: [[last(dy)], [0]] });
+    const dweight = dot(dy, x, { batch: [[], []], contract: [leading(x), leading(x)] });
+    return [dx, dweight, output(dy, 1), output(dy, 2)];
   },
   attention: ({ heads, causal }, q, k, v) => {
     const [queries, keys, values] = [splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads)];

@@ -219,6 +219,11 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
     return [dx, output(dx, 1), output(dx, 2)];
   },
   batchNormGrad: "decompose",
+  linearBatchNorm: (y, g, x, weight, gain) => {
+    const dx = node("linearBatchNormGrad", y.attrs, [x, weight, gain, output(y, 1), output(y, 2), g]);
+    return [dx, output(dx, 1), output(dx, 2), output(dx, 3)];
+  },
+  linearBatchNormGrad: "decompose",
   attention: (y, g, q, k, v) => {
     const { heads } = y.attrs;
     const [dy, queries, keys, values] = [

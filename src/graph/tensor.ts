@@ -97,6 +97,10 @@ export interface CompositeAttrs {
   batchNorm: { readonly epsilon: number };
   /** batchNormGrad(x, gain, mean, variance, gradient) -> dx; further outputs: dgain, dbias. */
   batchNormGrad: { readonly epsilon: number };
+  /** linearBatchNorm(x [..., in], weight [out, in], gain, bias): batchNorm of the linear map; further outputs as batchNorm's. */
+  linearBatchNorm: { readonly epsilon: number };
+  /** linearBatchNormGrad(x, weight, gain, mean, variance, gradient) -> dx; further outputs: dweight, dgain, dbias. */
+  linearBatchNormGrad: { readonly epsilon: number };
   /** attention(q [batch, queries, width], k, v [batch, keys, width]) -> [batch, queries, width]; further output: probabilities [batch, heads, queries, keys]. */
   attention: { readonly heads: number; readonly causal: boolean };
   /** Mean over window x window tiles of [batch, height, width, channels]. */

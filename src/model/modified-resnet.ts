@@ -10,6 +10,7 @@ import {
   concat,
   convolution,
   linear,
+  linearBatchNorm,
   mul,
   reduceMean,
   relu,
@@ -75,7 +76,9 @@ function normalisedConvolution(p: Lookup, name: string, norm: string, x: Tensor,
   const [gain, bias] = [p(`${norm}.weight`), p(`${norm}.bias`)];
   const [mean, variance] = [p(`${norm}.running_mean`), p(`${norm}.running_var`)];
   if (mode.train) {
-    const batch = batchNorm(convolved(x, kernel, stride), gain, bias, EPSILON);
+    const batch = pointwise(kernel)
+      ? linearBatchNorm(x, matrix(kernel), gain, bias, EPSILON)
+      : batchNorm(convolved(x, kernel, stride), gain, bias, EPSILON);
     const samples = batch.y.shape.slice(0, -1).reduce((product, size) => product * size, 1);
     if (samples < 2) throw new Error(`${norm}: a batch of one value a channel has no variance`);
     mode.statistics[`visual.${norm}.running_mean`] = moved(mean, batch.mean);
@@ -92,9 +95,14 @@ function moved(running: Tensor, batch: Tensor): Tensor {
   return add(mul(running, 1 - MOMENTUM), mul(batch, MOMENTUM));
 }
 
+const pointwise = (kernel: Tensor): boolean => kernel.shape[2] === 1;
+
+/** A 1x1 kernel [out, in, 1, 1] as the matrix [out, in]. */
+const matrix = (kernel: Tensor): Tensor => reshape(kernel, kernel.shape.slice(0, 2));
+
 function convolved(x: Tensor, kernel: Tensor, stride: number, shift?: Tensor): Tensor {
-  const [out = 0, into = 0, height = 0] = kernel.shape;
-  if (height === 1) return linear(x, reshape(kernel, [out, into]), shift);
+  if (pointwise(kernel)) return linear(x, matrix(kernel), shift);
+  const [, , height = 1] = kernel.shape;
   const y = convolution(x, kernel, { stride, padding: (height - 1) / 2 });
   return shift ? add(y, shift) : y;
 }

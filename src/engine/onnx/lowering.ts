@@ -18,7 +18,13 @@ import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
 import { type Attributes, Emitter, type Name } from "./emitter.ts";
 import { lowerDot, lowerLinear } from "./matmul.ts";
 import { inputName, outputName } from "./names.ts";
-import { lowerBatchNorm, lowerBatchNormGrad } from "./normalization.ts";
+import {
+  byCovariance,
+  lowerBatchNorm,
+  lowerBatchNormGrad,
+  lowerLinearBatchNorm,
+  lowerLinearBatchNormGrad,
+} from "./normalization.ts";
 import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
 
 /** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
@@ -248,6 +254,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     return emit.nodes("LayerNormalization", names, outputs, { axis: -1, epsilon: { float: node.attrs.epsilon } });
   },
   layerNormGrad: "decompose",
+  linearBatchNorm: lowerLinearBatchNorm,
+  linearBatchNormGrad: lowerLinearBatchNormGrad,
   batchNorm: lowerBatchNorm,
   batchNormGrad: lowerBatchNormGrad,
   attention: ({ emit, value }, node) =>
@@ -267,17 +275,20 @@ function cast64(emit: Emitter, name: Name): Name {
   return emit.node("Cast", [name], { to: 7 });
 }
 
-/** The fused attention does not give its probabilities, which the gradient reads. */
-const wholeUnlessRead: ReadonlySet<OpName> = new Set(["attention"]);
+/** Whether a composite is lowered whole. */
+function whole(composite: Node, further: boolean): boolean {
+  // The fused attention does not give its probabilities, which the gradient reads.
+  if (composite.op === "attention") return !further;
+  if (composite.op === "linearBatchNorm" || composite.op === "linearBatchNormGrad")
+    return byCovariance(composite.inputs);
+  return LOWERINGS[composite.op] !== "decompose";
+}
 
 /**
  * Lowers a graph. Inputs that `bake` holds become initialisers (it writes them and returns their name), the others inputs of the model.
  */
 export function lower(traced: Graph, bake: (emit: Emitter, name: string) => Name | undefined): Emitter {
-  const graph = expand(
-    traced,
-    ({ op }, further) => LOWERINGS[op] !== "decompose" && !(further && wholeUnlessRead.has(op)),
-  );
+  const graph = expand(traced, whole);
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
   const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));

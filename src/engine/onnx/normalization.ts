@@ -52,3 +52,85 @@ export function lowerBatchNormGrad(context: Context, node: Node<"batchNormGrad">
   const dx = emit.node("Add", [withVector(emit, "Mul", value(g), x.shape, scale), line]);
   return [dx, dgain, dbias];
 }
+
+/**
+ * Whether to work out the statistics of a linear map's wide result from the covariance of its narrow operand: no pass over the
+ * wide tensor is needed then, neither forward nor backward.
+ */
+export function byCovariance([x, weight]: readonly Tensor[]): boolean {
+  const [out = 0, into = 0] = weight?.shape ?? [];
+  return x !== undefined && out >= 2 * into && rowsOf(x) >= 4 * into;
+}
+
+/** Mean of x over the rows [in], x less its mean [rows, in], and (its covariance times rows) W^T [in, out]. */
+function covariance(
+  context: Context,
+  x: Tensor,
+  weight: Tensor,
+): { readonly mean: Name; readonly centre: Name; readonly mixed: Name } {
+  const { emit, value, shared } = context;
+  const mean = shared(`mean ${value(x)}`, () =>
+    emit.node("Mul", [sumRows(emit, value(x), x), emit.scalar(1 / rowsOf(x), "f32")]),
+  );
+  const flat = emit.ints([rowsOf(x), channelsOf(x)]);
+  const centre = shared(`centred rows ${value(x)}`, () => emit.node("Reshape", [centred(context, x, mean), flat]));
+  const squares = shared(`covariance ${value(x)}`, () => emit.node("Gemm", [centre, centre], { transA: 1 }));
+  const mixed = shared(`mixed ${value(x)} ${value(weight)}`, () =>
+    emit.node("Gemm", [squares, value(weight)], { transB: 1 }),
+  );
+  return { mean, centre, mixed };
+}
+
+/** [out]: for each column of [in, out] its product with the weight's row, summed. */
+function withWeight(emit: Emitter, columns: Name, weight: Name): Name {
+  const turned = emit.node("Transpose", [weight], { perm: [1, 0] });
+  return emit.node("ReduceSum", [emit.node("Mul", [columns, turned]), emit.ints([0])], { keepdims: 0 });
+}
+
+/** The weight's rows scaled: [out, in]. */
+function scaledRows(emit: Emitter, weight: Name, scale: Name): Name {
+  return emit.node("Mul", [weight, emit.node("Unsqueeze", [scale, emit.ints([1])])]);
+}
+
+/** y, mean, variance. With C the covariance of x and w a row of W: mean(y) = w mean(x), variance(y) = w C w^T. */
+export function lowerLinearBatchNorm(context: Context, node: Node<"linearBatchNorm">): Name[] {
+  const { emit, value } = context;
+  const [x, weight, gain, bias] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
+  const { mean, centre, mixed } = covariance(context, x, weight);
+  const variance = emit.node("Mul", [withWeight(emit, mixed, value(weight)), emit.scalar(1 / rowsOf(x), "f32")]);
+  const scale = emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]);
+  const y = emit.node("Gemm", [centre, scaledRows(emit, value(weight), scale), value(bias)], { transB: 1 });
+  const row = emit.node("Unsqueeze", [mean, emit.ints([0])]);
+  const meanOut = emit.node("Reshape", [emit.node("Gemm", [row, value(weight)], { transB: 1 }), emit.ints([-1])]);
+  return [emit.node("Reshape", [y, emit.ints(node.shape)]), meanOut, variance];
+}
+
+/**
+ * dx, dweight, dgain, dbias. With c = x - mean(x), P = c^T g, s = gain / deviation and k = -(sum of g times the normalised y) / (rows
+ * deviation): dW = s (P + C k)^T and dx = g sW + c ((sW k)^T W) - mean(g) sW.
+ */
+export function lowerLinearBatchNormGrad(context: Context, node: Node<"linearBatchNormGrad">): Name[] {
+  const { emit, value } = context;
+  const [x, weight, gain, , variance, g] = node.inputs as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+  const [out = 0] = weight.shape;
+  const { centre, mixed } = covariance(context, x, weight);
+  const inverse = inverseDeviation(context, value(variance), node.attrs.epsilon);
+  const scale = emit.node("Mul", [value(gain), inverse]);
+  const scaled = scaledRows(emit, value(weight), scale);
+  const minusPerRow = emit.scalar(-1 / rowsOf(x), "f32");
+  const flat = emit.node("Reshape", [value(g), emit.ints([rowsOf(x), out])]);
+  const product = emit.node("Gemm", [centre, flat], { transA: 1 });
+  const dgain = emit.node("Mul", [withWeight(emit, product, value(weight)), inverse]);
+  const dbias = sumRows(emit, value(g), g);
+  const slope = emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]);
+  const columns = emit.node("Mul", [emit.node("Add", [product, emit.node("Mul", [mixed, slope])]), scale]);
+  const dweight = emit.node("Transpose", [columns], { perm: [1, 0] });
+  const inner = emit.node("Gemm", [scaledRows(emit, scaled, slope), value(weight)], { transA: 1 });
+  const offset = emit.node("Gemm", [
+    emit.node("Unsqueeze", [emit.node("Mul", [dbias, minusPerRow]), emit.ints([0])]),
+    scaled,
+  ]);
+  const along = emit.node("Gemm", [centre, inner, offset]);
+  const dx = emit.node("Reshape", [emit.node("Gemm", [flat, scaled, along]), emit.ints(node.shape)]);
+  return [dx, dweight, dgain, dbias];
+}

@@ -1,0 +1,3 @@
+export type { CompileOptions, Engine, HostTensors, Program, State } from "./engine.ts";
+export { createOnnxEngine, type OnnxEngineOptions } from "./onnx/onnx-engine.ts";
+export { createReferenceEngine } from "./reference/reference-engine.ts";

@@ -70,7 +70,7 @@ export function maxOverMax(actual: HostTensor, expected: HostTensor): number {
   same(actual, expected);
   let [difference, magnitude] = [0, 0];
   for (const [i, value] of expected.data.entries()) {
-    difference = worse(difference, Math.abs((actual.data[i] ?? Number.NaN) - value));
+    difference = Math.max(difference, Math.abs((actual.data[i] ?? Number.NaN) - value));
     magnitude = Math.max(magnitude, Math.abs(value));
   }
   return difference / (magnitude || 1);
@@ -86,9 +86,6 @@ export function relativeL2(actual: HostTensor, expected: HostTensor, vanishing =
   }
   return Math.sqrt(difference) / (Math.sqrt(magnitude) > vanishing ? Math.sqrt(magnitude) : 1);
 }
-
-/** Maximum that a NaN wins. */
-const worse = (a: number, b: number): number => (a >= b ? a : b);
 
 function same(actual: HostTensor, expected: HostTensor): void {
   if (`${actual.shape}` !== `${expected.shape}`) throw new Error(`got [${actual.shape}], expected [${expected.shape}]`);

@@ -1,6 +1,6 @@
 /** Both losses and their gradients against open_clip's. */
 import { describe, expect, it } from "vitest";
-import { type DType, gradients, hostTensor, l2Normalize, type Tensor } from "../../src/graph/index.ts";
+import { type DType, gradients, hostTensor, input, l2Normalize, type Tensor } from "../../src/graph/index.ts";
 import { contrastiveLoss, sigmoidLoss } from "../../src/model/index.ts";
 import { engines, REFERENCE, running } from "./engines.ts";
 import { golden, goldenJson, inPrecision, maxOverMax } from "./goldens.ts";
@@ -103,6 +103,8 @@ describe.each(RUNS)("losses on $of", ({ engine, dtype, tolerance }) => {
 });
 
 it("refuses a batch whose images and texts differ in number", () => {
-  const x = (rows: number) => ({ dtype: "f32", shape: [rows, 4] }) as Tensor;
-  expect(() => contrastiveLoss(x(3), x(2), { dtype: "f32", shape: [] } as unknown as Tensor)).toThrow();
+  const x = (rows: number) => input("x", "f32", [rows, 4]);
+  const scale = input("scale", "f32", []);
+  for (const loss of [contrastiveLoss, sigmoidLoss])
+    expect(() => loss(x(3), x(2), scale, scale)).toThrow("as many images as texts, got [3,2]");
 });

@@ -24,6 +24,10 @@ export interface Recipe {
   readonly model: ClipConfig;
   /** Side of the random square crop, as fractions of the shorter side. */
   readonly cropScale: readonly [min: number, max: number];
+  /** How whole pictures are resized when the model is used. @default "bicubic", as the published models */
+  readonly interpolation?: "bicubic" | "bilinear";
+  /** Prompts that read like the captions, `{}` being the label: what the model classifies with unless told otherwise. */
+  readonly templates: readonly string[];
   /** Pairs that the loss sees at once. */
   readonly batch: number;
   /** Pairs whose activations are in memory at once (GradCache); divides the batch. @default batch */
@@ -51,6 +55,7 @@ export const DEFAULT_RECIPE: Omit<Recipe, "name" | "source"> = {
   tokenizer: { kind: "trained", vocabSize: 4096 },
   model: CONFIGS["emoji-rn"],
   cropScale: [0.7, 1],
+  templates: ["{}"],
   batch: 128,
   steps: 2000,
   learningRate: 1e-3,
@@ -122,6 +127,8 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   ]),
   model: clipConfigSchema,
   cropScale: z.tuple([positive.max(1), positive.max(1)]),
+  interpolation: z.enum(["bicubic", "bilinear"]).exactOptional(),
+  templates: z.array(z.string().includes("{}", "expected {} where the label goes")).min(1),
   batch: whole,
   microBatch: whole.exactOptional(),
   steps: whole,

@@ -7,6 +7,7 @@
  *                 checkpoints/step-N.safetensors
  *                 report.html
  */
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -161,8 +162,16 @@ export async function readCheckpoint(run: RunFolder, step: number): Promise<Reco
   return readTensors(checkpointPath(run.folder, step), (name) => name !== "");
 }
 
-/** Parameters and running statistics of the latest checkpoint. @throws one line if there is none */
-export async function readWeights(run: RunFolder): Promise<{ step: number; weights: Record<string, HostTensor> }> {
+export interface Weights {
+  readonly step: number;
+  /** Parameters and running statistics. */
+  readonly weights: Readonly<Record<string, HostTensor>>;
+  /** Differs between checkpoints: what is kept of a model's results is kept by it. */
+  readonly fingerprint: string;
+}
+
+/** What the latest checkpoint holds of the model. @throws one line if there is none */
+export async function readWeights(run: RunFolder): Promise<Weights> {
   const step = (await checkpointSteps(run.folder)).at(-1);
   if (step === undefined) throw new Error(`${run.folder}: has no checkpoint yet`);
   const path = checkpointPath(run.folder, step);
@@ -174,7 +183,17 @@ export async function readWeights(run: RunFolder): Promise<{ step: number; weigh
     if (found.shape.join() !== shape.join())
       throw new Error(`${path}: tensor ${name}: expected [${shape}], got [${found.shape}]`);
   }
-  return { step, weights };
+  return { step, weights, fingerprint: fingerprintOf(step, weights) };
+}
+
+/** The text tower's last weights and the step: no two checkpoints of a run or of two runs share them. */
+function fingerprintOf(step: number, weights: HostTensors): string {
+  const hash = createHash("sha256").update(String(step));
+  for (const name of ["text_projection", "token_embedding.weight", "ln_final.weight"]) {
+    const { data } = weights[name] ?? { data: new Uint8Array() };
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest("hex").slice(0, 16);
 }
 
 async function readTensors(path: string, wanted: (name: string) => boolean): Promise<Record<string, HostTensor>> {

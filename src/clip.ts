@@ -1,0 +1,344 @@
+import type { Engine, HostTensors, Program } from "./engine/engine.ts";
+import { hostTensor, type Tensor, trace } from "./graph/index.ts";
+import { type DecodedImage, decodeImage, evalTransform, type Interpolation } from "./image/index.ts";
+import { type ClipConfig, encodeImage, encodeText, normalizePixels, type Params } from "./model/index.ts";
+import type { Tokenizer } from "./tokenizer/index.ts";
+
+/** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
+export type ImageInput = string | Uint8Array | DecodedImage;
+
+export interface LoadOptions {
+  /** What runs the model; closed by whoever made it. @default onnxruntime on the CPU, closed with the model */
+  readonly engine?: Engine;
+  /** Threads of the default engine. @default the machine's cores */
+  readonly threads?: number;
+}
+
+export interface EncodeOptions {
+  /** Features of length 1, whose dot products are cosine similarities. @default false, as the official code */
+  readonly normalize?: boolean;
+}
+
+export interface ClassifyOptions {
+  /** Prompts that are averaged, `{}` being the label. @default those the model was trained with */
+  readonly templates?: readonly string[];
+  /** Cosine similarity that a label must reach; `NONE_OF_THESE` stands for all that do not. @default no threshold */
+  readonly threshold?: number;
+}
+
+export interface Prediction {
+  readonly label: string;
+  /** Softmax over the labels of similarity times the model's learned scale. */
+  readonly probability: number;
+  /** Cosine of the image with the label's prompts, -1 to 1. */
+  readonly similarity: number;
+}
+
+/** One normalised row for each label: [labels, embedDim]. */
+export interface Classifier {
+  readonly labels: readonly string[];
+  readonly templates: readonly string[];
+  readonly weights: readonly Float32Array[];
+}
+
+/** The answer where no label reaches the threshold. */
+export const NONE_OF_THESE = "none of these";
+
+/** Programs are compiled for these many pictures or texts; a batch is cut into them and the last one filled up. */
+const BATCHES = [1, 8, 64] as const;
+const LENGTH_STEP = 8;
+
+/** Everything that must agree: weights, architecture, tokenizer, preprocessing, prompts. */
+interface Model {
+  readonly fingerprint: string;
+  readonly config: ClipConfig;
+  readonly weights: HostTensors;
+  readonly tokenizer: Tokenizer;
+  readonly interpolation: Interpolation;
+  readonly templates: readonly string[];
+}
+
+/** A CLIP model, ready to use. */
+export class CLIP {
+  readonly #model: Model;
+  readonly #engine: Engine;
+  readonly #ownsEngine: boolean;
+  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #classifiers = new Map<string, Promise<Classifier>>();
+
+  private constructor(model: Model, engine: Engine, ownsEngine: boolean) {
+    this.#model = model;
+    this.#engine = engine;
+    this.#ownsEngine = ownsEngine;
+  }
+
+  /**
+   * Loads the latest checkpoint of a training run.
+   * @throws one line that names the file and what is wrong with it
+   */
+  static async load(runFolder: string, { engine, threads }: LoadOptions = {}): Promise<CLIP> {
+    const { openRunFolder, readWeights } = await import("./train/run-folder.ts");
+    const run = await openRunFolder(runFolder);
+    const { weights, fingerprint } = await readWeights(run);
+    const { interpolation = "bicubic", templates } = run.recipe;
+    const { model: config, tokenizer } = run;
+    const model = { fingerprint, config, weights, tokenizer, interpolation, templates };
+    if (engine) return new CLIP(model, engine, false);
+    const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
+    return new CLIP(model, await createOnnxEngine(threads === undefined ? {} : { threads }), true);
+  }
+
+  get config(): ClipConfig {
+    return this.#model.config;
+  }
+
+  get tokenizer(): Tokenizer {
+    return this.#model.tokenizer;
+  }
+
+  /** Prompts that read like the captions of the training. */
+  get templates(): readonly string[] {
+    return this.#model.templates;
+  }
+
+  /** Differs between checkpoints: what is kept of a model's results is kept by it. */
+  get fingerprint(): string {
+    return this.#model.fingerprint;
+  }
+
+  /** What cosines are multiplied by before the softmax: the exponential of the learned parameter. */
+  get logitScale(): number {
+    return Math.exp(this.#model.weights.logit_scale?.data[0] ?? 0);
+  }
+
+  /**
+   * Features of pictures, one row of `embedDim` numbers each; pictures are resized and cropped as the official code does.
+   * @throws one line that names the picture if one cannot be read
+   */
+  encodeImage(image: ImageInput, options?: EncodeOptions): Promise<Float32Array>;
+  encodeImage(images: readonly ImageInput[], options?: EncodeOptions): Promise<Float32Array[]>;
+  async encodeImage(
+    images: ImageInput | readonly ImageInput[],
+    options: EncodeOptions = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    if (!isList(images)) return only(await this.encodeImage([images], options));
+    const { imageSize: size } = this.#model.config;
+    const each = size * size * 3;
+    const rows: Float32Array[] = [];
+    for (const { start, count, batch } of pieces(images.length)) {
+      const pixels = new Uint8Array(batch * each);
+      for (let i = 0; i < count; i++) pixels.set(await this.#pixels(images[start + i]), i * each);
+      const program = await this.#imageProgram(batch);
+      const { features } = await program.run({ images: hostTensor("u8", [batch, size, size, 3], pixels) });
+      rows.push(...rowsOf(features?.data, count, this.#model.config.embedDim));
+    }
+    return options.normalize ? rows.map(normalized) : rows;
+  }
+
+  /**
+   * Features of texts, one row of `embedDim` numbers each.
+   * @throws one line with the text if it is longer than the context
+   */
+  encodeText(text: string, options?: EncodeOptions): Promise<Float32Array>;
+  encodeText(texts: readonly string[], options?: EncodeOptions): Promise<Float32Array[]>;
+  async encodeText(
+    texts: string | readonly string[],
+    options: EncodeOptions = {},
+  ): Promise<Float32Array | Float32Array[]> {
+    if (typeof texts === "string") return only(await this.encodeText([texts], options));
+    const { text, embedDim } = this.#model.config;
+    const { contextLength } = text;
+    const { ids, lengths } = this.#model.tokenizer.tokenize(texts, { contextLength });
+    // Short texts together: the text tower runs as far as the longest of a batch.
+    const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
+    const rows = new Array<Float32Array>(texts.length);
+    for (const { start, count, batch } of pieces(texts.length)) {
+      const longest = lengths[order[start + count - 1] ?? 0] ?? 0;
+      const length = Math.min(contextLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+      const tokens = new Int32Array(batch * length);
+      for (let i = 0; i < count; i++) {
+        const from = (order[start + i] ?? 0) * contextLength;
+        tokens.set(ids.subarray(from, from + length), i * length);
+      }
+      const program = await this.#textProgram(batch, length);
+      const { features } = await program.run({ tokens: hostTensor("i32", [batch, length], tokens) });
+      for (const [i, row] of rowsOf(features?.data, count, embedDim).entries()) rows[order[start + i] ?? 0] = row;
+    }
+    return options.normalize ? rows.map(normalized) : rows;
+  }
+
+  /**
+   * Labels by how well they fit a picture, the best first. With a threshold the list has `NONE_OF_THESE` too, as a label
+   * whose similarity is the threshold: it comes first if nothing fits better, and the probabilities count it in.
+   * @throws one line if there are no labels or a template lacks `{}`
+   */
+  async classify(
+    image: ImageInput,
+    labels: readonly string[],
+    { templates = this.templates, threshold }: ClassifyOptions = {},
+  ): Promise<Prediction[]> {
+    const { weights } = await this.classifier(labels, templates);
+    const features = await this.encodeImage(image, { normalize: true });
+    return rank(features, labels, weights, this.logitScale, threshold);
+  }
+
+  /**
+   * One row for each label: every template is embedded and normalised, their mean normalised again (CLIP, section 3.1.4).
+   * Computed once for the same labels and templates.
+   */
+  classifier(labels: readonly string[], templates: readonly string[] = this.templates): Promise<Classifier> {
+    const key = JSON.stringify([labels, templates]);
+    const known = this.#classifiers.get(key);
+    if (known) return known;
+    const made = this.#makeClassifier(labels, templates);
+    made.catch(() => this.#classifiers.delete(key));
+    this.#classifiers.set(key, made);
+    return made;
+  }
+
+  async #makeClassifier(labels: readonly string[], templates: readonly string[]): Promise<Classifier> {
+    if (labels.length === 0) throw new Error("classify: expected at least one label, got none");
+    if (templates.length === 0) throw new Error("classify: expected at least one template, got none");
+    for (const template of templates)
+      if (!template.includes("{}"))
+        throw new Error(`classify: template ${JSON.stringify(template)} has no {} where the label goes`);
+    const prompts = labels.flatMap((label) => templates.map((template) => template.replaceAll("{}", () => label)));
+    const rows = await this.encodeText(prompts, { normalize: true });
+    const weights = labels.map((_, i) => meanDirection(rows.slice(i * templates.length, (i + 1) * templates.length)));
+    return { labels, templates, weights };
+  }
+
+  /** Lets go of the compiled programs, and of the engine if it was not given. */
+  async close(): Promise<void> {
+    for (const program of this.#programs.values()) await (await program).close();
+    this.#programs.clear();
+    if (this.#ownsEngine) await this.#engine.close();
+  }
+
+  async #pixels(image: ImageInput | undefined): Promise<Uint8Array> {
+    if (image === undefined) throw new Error("encodeImage: expected a picture, got undefined");
+    const decoded = typeof image === "string" || image instanceof Uint8Array ? await decodeImage(image) : image;
+    const { imageSize: size } = this.#model.config;
+    return evalTransform(decoded, { size, interpolation: this.#model.interpolation }).data;
+  }
+
+  #imageProgram(batch: number): Promise<Program> {
+    const { config } = this.#model;
+    const { imageSize: size } = config;
+    return this.#program(
+      `image ${batch}`,
+      "images",
+      "u8",
+      [batch, size, size, 3],
+      (params, images) => encodeImage(params, normalizePixels(images), config).features,
+    );
+  }
+
+  #textProgram(batch: number, length: number): Promise<Program> {
+    const { config } = this.#model;
+    return this.#program(
+      `text ${batch} ${length}`,
+      "tokens",
+      "i32",
+      [batch, length],
+      (params, tokens) => encodeText(params, tokens, config).features,
+    );
+  }
+
+  /** A program of one tower with its weights baked in. */
+  #program(
+    key: string,
+    input: string,
+    dtype: "u8" | "i32",
+    shape: readonly number[],
+    features: (params: Params, x: Tensor) => Tensor,
+  ): Promise<Program> {
+    const known = this.#programs.get(key);
+    if (known) return known;
+    const isVisual = input === "images";
+    const constants = Object.fromEntries(
+      Object.entries(this.#model.weights).filter(
+        ([name]) => name.startsWith("visual.") === isVisual && name !== "logit_scale",
+      ),
+    );
+    const graph = trace({ ...constants, [input]: { dtype, shape } }, (x) => {
+      const given = x[input];
+      if (!given) throw new Error(`no input ${input}`);
+      return { features: features(x, given) };
+    });
+    const program = this.#engine.compile(graph, { constants });
+    this.#programs.set(key, program);
+    return program;
+  }
+}
+
+/** A list of n cut into pieces that programs are compiled for. */
+function* pieces(n: number): Generator<{ readonly start: number; readonly count: number; readonly batch: number }> {
+  for (let start = 0; start < n; ) {
+    const left = n - start;
+    const largest = BATCHES.findLast((size) => size <= left) ?? 1;
+    // Half-full larger programs beat many runs of small ones.
+    const batch = BATCHES.find((size) => size >= left && size <= 2 * left) ?? largest;
+    const count = Math.min(batch, left);
+    yield { start, count, batch };
+    start += count;
+  }
+}
+
+function isList(images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] {
+  return Array.isArray(images);
+}
+
+function only<T>(list: readonly T[]): T {
+  const [first] = list;
+  if (first === undefined) throw new Error("expected one row, got none");
+  return first;
+}
+
+function rowsOf(data: ArrayLike<number> | undefined, count: number, width: number): Float32Array[] {
+  if (!data || data.length < count * width)
+    throw new Error(`expected ${count} rows of ${width}, got ${data?.length ?? 0} numbers`);
+  const all = data instanceof Float32Array ? data : Float32Array.from(data);
+  return Array.from({ length: count }, (_, i) => all.slice(i * width, (i + 1) * width));
+}
+
+function lengthOf(row: Float32Array): number {
+  let squares = 0;
+  for (const x of row) squares += x * x;
+  return Math.sqrt(squares);
+}
+
+function normalized(row: Float32Array): Float32Array {
+  const length = lengthOf(row);
+  return row.map((x) => x / length);
+}
+
+/** The normalised mean of rows that are normalised. */
+export function meanDirection(rows: readonly Float32Array[]): Float32Array {
+  const sum = new Float64Array(rows[0]?.length ?? 0);
+  for (const row of rows) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (row[i] ?? 0);
+  return normalized(Float32Array.from(sum, (x) => x / rows.length));
+}
+
+export function dotProduct(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
+  return sum;
+}
+
+/** Predictions from normalised features, the best first. */
+export function rank(
+  features: Float32Array,
+  labels: readonly string[],
+  weights: readonly Float32Array[],
+  scale: number,
+  threshold?: number,
+): Prediction[] {
+  const similar = labels.map((label, i) => ({ label, similarity: dotProduct(features, weights[i] ?? features) }));
+  if (threshold !== undefined) similar.push({ label: NONE_OF_THESE, similarity: threshold });
+  similar.sort((a, b) => b.similarity - a.similarity);
+  const highest = similar[0]?.similarity ?? 0;
+  const odds = similar.map(({ similarity }) => Math.exp(scale * (similarity - highest)));
+  const total = odds.reduce((sum, x) => sum + x, 0);
+  return similar.map(({ label, similarity }, i) => ({ label, probability: (odds[i] ?? 0) / total, similarity }));
+}

@@ -1,0 +1,105 @@
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { beforeAll, expect, it } from "vitest";
+import { memorySource, readSafetensors } from "../../src/checkpoint/index.ts";
+import { dotProduct, meanDirection, rank } from "../../src/clip.ts";
+import { score } from "../../src/eval/zero-shot.ts";
+import type { HostTensor } from "../../src/graph/index.ts";
+
+const golden = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(new URL(`../golden/evaluation/${name}`, import.meta.url)));
+const official = JSON.parse(new TextDecoder().decode(golden("zero_shot.json"))) as {
+  readonly top1_correct: number;
+  readonly top5_correct: number;
+  readonly top1: number;
+  readonly top5: number;
+  readonly mean_per_class: number;
+  readonly per_class_accuracy: readonly number[];
+  readonly top1_without_first_normalisation: number;
+};
+
+let tensors: Map<string, HostTensor>;
+beforeAll(async () => {
+  const bytes = new Uint8Array(gunzipSync(golden("zero_shot.safetensors.gz")));
+  tensors = await readSafetensors(memorySource("zero_shot", bytes));
+});
+
+function tensor(name: string): HostTensor {
+  const found = tensors.get(name);
+  if (!found) throw new Error(`the golden file has no ${name}`);
+  return found;
+}
+
+function rows({ data, shape }: HostTensor): Float32Array[] {
+  const width = shape.at(-1) ?? 1;
+  return Array.from({ length: data.length / width }, (_, i) =>
+    Float32Array.from(data.subarray(i * width, (i + 1) * width)),
+  );
+}
+
+const unit = (row: Float32Array): Float32Array => meanDirection([row]);
+
+function classifier(normalise: boolean): Float32Array[] {
+  const [classes = 0, templates = 0] = tensor("text_features").shape;
+  const prompts = rows(tensor("text_features")).map((row) => (normalise ? unit(row) : row));
+  return Array.from({ length: classes }, (_, i) => meanDirection(prompts.slice(i * templates, (i + 1) * templates)));
+}
+
+it("makes the official classifier and logits", () => {
+  const images = rows(tensor("image_features")).map(unit);
+  const weights = classifier(true);
+  for (const [i, row] of rows(tensor("classifier")).entries())
+    for (const [j, expected] of row.entries())
+      expect(Math.abs((weights[i]?.[j] ?? Number.NaN) - expected)).toBeLessThan(1e-6);
+  const logits = tensor("logits");
+  for (const [i, image] of images.entries())
+    for (const [j, weight] of weights.entries())
+      expect(
+        Math.abs(100 * dotProduct(image, weight) - (logits.data[i * weights.length + j] ?? Number.NaN)),
+      ).toBeLessThan(1e-4);
+});
+
+it("counts as the official evaluation", () => {
+  const images = rows(tensor("image_features")).map(unit);
+  const result = score(images, tensor("labels").data, classifier(true));
+  expect(result.top1Correct).toBe(official.top1_correct);
+  expect(result.top5Correct).toBe(official.top5_correct);
+  expect(result.top1).toBe(official.top1);
+  expect(result.top5).toBe(official.top5);
+  expect(result.meanPerClass).toBeCloseTo(official.mean_per_class, 12);
+  expect(result.perClass).toEqual(official.per_class_accuracy.map((share) => expect.closeTo(share, 12)));
+});
+
+it("would count otherwise without the first normalisation", () => {
+  const images = rows(tensor("image_features")).map(unit);
+  const { top1 } = score(images, tensor("labels").data, classifier(false));
+  expect(top1).toBe(official.top1_without_first_normalisation);
+});
+
+it("ranks as the official softmax and finds the official five", () => {
+  const images = rows(tensor("image_features")).map(unit);
+  const weights = classifier(true);
+  const labels = weights.map((_, i) => String(i));
+  const probabilities = tensor("probs").data;
+  const five = tensor("top5").data;
+  for (const [i, image] of images.entries()) {
+    const ranked = rank(image, labels, weights, 100);
+    expect(ranked.slice(0, 5).map(({ label }) => Number(label))).toEqual([...five.subarray(i * 5, i * 5 + 5)]);
+    for (const { label, probability } of ranked)
+      expect(Math.abs(probability - (probabilities[i * labels.length + Number(label)] ?? Number.NaN))).toBeLessThan(
+        1e-5,
+      );
+  }
+});
+
+it("puts none of these first exactly where no label reaches the threshold", () => {
+  const axes = [Float32Array.of(1, 0), Float32Array.of(0, 1)];
+  const between = Float32Array.of(0.6, 0.8);
+  const below = rank(between, ["x", "y"], axes, 10, 0.79);
+  expect(below.map(({ label }) => label)).toEqual(["y", "none of these", "x"]);
+  const above = rank(between, ["x", "y"], axes, 10, 0.81);
+  expect(above.map(({ label }) => label)).toEqual(["none of these", "y", "x"]);
+  const odds = [0.81, 0.8, 0.6].map((cosine) => Math.exp(10 * cosine));
+  const total = odds.reduce((a, b) => a + b);
+  for (const [i, { probability }] of above.entries()) expect(probability).toBeCloseTo((odds[i] ?? 0) / total, 6);
+});

@@ -119,7 +119,8 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
 }
 
 export function transpose(x: Tensor, permutation: readonly number[]): Tensor {
-  return permutation.every((axis, i) => axis === i) ? x : node("transpose", { permutation }, [x]);
+  const same = permutation.length === x.shape.length && permutation.every((axis, i) => axis === i);
+  return same ? x : node("transpose", { permutation }, [x]);
 }
 
 /** start <= index < limit along one axis. */

@@ -1,5 +1,5 @@
 /** The shape-and-dtype rules of the composites. */
-import { convolved, floating, must, operands, type Rule, type RuleOf } from "./rule-checks.ts";
+import { beside, convolved, floating, must, operands, type Rule, type RuleOf } from "./rule-checks.ts";
 import { type CompositeName, type OpName, sameShape, show, type Tensor, type TensorType } from "./tensor.ts";
 
 const sameAs =
@@ -9,29 +9,35 @@ const sameAs =
     const [x, ...rest] = inputs;
     must(x !== undefined, () => `${op}: no operand`);
     floating(op, x);
-    for (const other of rest)
-      must(
-        sameShape(x.shape, other.shape) && x.dtype === other.dtype,
-        () => `${op}: operands differ: ${show(x)} and ${show(other)}`,
-      );
+    beside(op, x, x.shape, ...rest);
     return { shape: x.shape, dtype: x.dtype };
   };
 
-const normalised = (op: OpName, x: Tensor, ...channelwise: readonly Tensor[]): number => {
+/** As sameAs, of tensors that have a last axis. */
+const alongLast =
+  (op: OpName, count: number): RuleOf<unknown> =>
+  (attrs, inputs) => {
+    must(inputs[0]?.shape.length !== 0, () => `${op}: expected at least one axis, got ${inputs[0] && show(inputs[0])}`);
+    return sameAs(op, count)(attrs, inputs);
+  };
+
+/** Type of the vectors beside x, one number a channel. */
+function channelwise(op: OpName, x: Tensor, ...vectors: readonly Tensor[]): TensorType {
   floating(op, x);
-  const width = x.shape.at(-1) ?? 0;
-  for (const p of channelwise)
-    must(sameShape(p.shape, [width]), () => `${op}: expected [${width}] beside ${show(x)}, got ${show(p)}`);
-  return width;
-};
+  const shape = x.shape.slice(-1);
+  beside(op, x, shape, ...vectors);
+  return { shape, dtype: x.dtype };
+}
 
 /** Type of x [..., in] times weight [out, in] transposed. */
 function linearType(op: OpName, x: Tensor, weight: Tensor): TensorType {
+  floating(op, x);
   const [out = 0, into = 0] = weight.shape;
   must(
     weight.shape.length === 2 && x.shape.at(-1) === into,
     () => `${op}: inner sizes differ: ${show(x)} x ${show(weight)} transposed`,
   );
+  must(x.dtype === weight.dtype, () => `${op}: dtypes do not fit: ${show(x)} and ${show(weight)}`);
   return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype };
 }
 
@@ -41,9 +47,9 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
   quickGelu: sameAs("quickGelu", 1),
   quickGeluGrad: sameAs("quickGeluGrad", 2),
   gelu: sameAs("gelu", 1),
-  softmax: sameAs("softmax", 1),
-  softmaxGrad: sameAs("softmaxGrad", 2),
-  logSoftmax: sameAs("logSoftmax", 1),
+  softmax: alongLast("softmax", 1),
+  softmaxGrad: alongLast("softmaxGrad", 2),
+  logSoftmax: alongLast("logSoftmax", 1),
   linear: (_, inputs) => {
     const [x, weight, bias] = inputs;
     must(
@@ -51,51 +57,45 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
       () => `linear: expected 2 or 3 operands, got ${inputs.length}`,
     );
     const type = linearType("linear", x, weight);
-    must(
-      bias === undefined || sameShape(bias.shape, type.shape.slice(-1)),
-      () => `linear: expected a bias [${type.shape.slice(-1)}], got ${bias && show(bias)}`,
-    );
+    if (bias) beside("linear", x, type.shape.slice(-1), bias);
     return type;
   },
   layerNorm: (_, inputs) => {
     const [x, gain, bias] = operands("layerNorm", inputs, 3);
-    normalised("layerNorm", x, gain, bias);
-    const row = { shape: [...x.shape.slice(0, -1), 1], dtype: x.dtype };
-    return [{ shape: x.shape, dtype: x.dtype }, row, row];
+    const { dtype } = channelwise("layerNorm", x, gain, bias);
+    const row = { shape: [...x.shape.slice(0, -1), 1], dtype };
+    return [{ shape: x.shape, dtype }, row, row];
   },
   layerNormGrad: (_, inputs) => {
-    const [x, gain, , , gradient] = operands("layerNormGrad", inputs, 5);
-    const width = normalised("layerNormGrad", x, gain);
-    must(sameShape(x.shape, gradient.shape), () => `layerNormGrad: ${show(x)} and ${show(gradient)}`);
-    const vector = { shape: [width], dtype: x.dtype };
+    const [x, gain, mean, inverse, gradient] = operands("layerNormGrad", inputs, 5);
+    const vector = channelwise("layerNormGrad", x, gain);
+    beside("layerNormGrad", x, [...x.shape.slice(0, -1), 1], mean, inverse);
+    beside("layerNormGrad", x, x.shape, gradient);
     return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
   },
   batchNorm: (_, inputs) => {
     const [x, gain, bias] = operands("batchNorm", inputs, 3);
-    const vector = { shape: [normalised("batchNorm", x, gain, bias)], dtype: x.dtype };
+    const vector = channelwise("batchNorm", x, gain, bias);
     return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
   },
   batchNormGrad: (_, inputs) => {
     const [x, gain, mean, variance, gradient] = operands("batchNormGrad", inputs, 5);
-    const vector = { shape: [normalised("batchNormGrad", x, gain, mean, variance)], dtype: x.dtype };
-    must(sameShape(x.shape, gradient.shape), () => `batchNormGrad: ${show(x)} and ${show(gradient)}`);
+    const vector = channelwise("batchNormGrad", x, gain, mean, variance);
+    beside("batchNormGrad", x, x.shape, gradient);
     return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
   },
   linearBatchNorm: (_, inputs) => {
     const [x, weight, gain, bias] = operands("linearBatchNorm", inputs, 4);
     const { shape, dtype } = linearType("linearBatchNorm", x, weight);
     const vector = { shape: shape.slice(-1), dtype };
-    for (const p of [gain, bias])
-      must(sameShape(p.shape, vector.shape), () => `linearBatchNorm: expected [${vector.shape}], got ${show(p)}`);
+    beside("linearBatchNorm", weight, vector.shape, gain, bias);
     return [{ shape, dtype }, vector, vector];
   },
   linearBatchNormGrad: (_, inputs) => {
-    const [x, weight, gain, , , gradient] = operands("linearBatchNormGrad", inputs, 6);
+    const [x, weight, gain, mean, variance, gradient] = operands("linearBatchNormGrad", inputs, 6);
     const { shape } = linearType("linearBatchNormGrad", x, weight);
-    must(
-      sameShape(gradient.shape, shape),
-      () => `linearBatchNormGrad: expected a gradient [${shape}], got ${show(gradient)}`,
-    );
+    beside("linearBatchNormGrad", weight, shape.slice(-1), gain, mean, variance);
+    beside("linearBatchNormGrad", x, shape, gradient);
     return [x, weight, gain, gain].map(({ shape, dtype }) => ({ shape, dtype }));
   },
   attention: ({ heads }, inputs) => {
@@ -106,7 +106,9 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
       q.shape.length === 3 && sameShape(k.shape, [batch, keys, width]) && sameShape(v.shape, k.shape),
       () => `attention: expected [batch,tokens,width], got ${show(q)}, ${show(k)}, ${show(v)}`,
     );
-    must(width % heads === 0, () => `attention: width ${width} is no multiple of ${heads} heads`);
+    must(q.dtype === k.dtype && q.dtype === v.dtype, () => `attention: dtypes differ: ${[q, k, v].map(show)}`);
+    floating("attention", q);
+    must(heads >= 1 && width % heads === 0, () => `attention: width ${width} is no multiple of ${heads} heads`);
     return [
       { shape: q.shape, dtype: q.dtype },
       { shape: [batch, heads, queries, keys], dtype: q.dtype },
@@ -114,6 +116,7 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
   },
   avgPool: ({ window }, inputs) => {
     const [x] = operands("avgPool", inputs, 1);
+    floating("avgPool", x);
     const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
     must(
       x.shape.length === 4 && height % window === 0 && width % window === 0,
@@ -124,17 +127,20 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
   upsample: ({ window }, inputs) => {
     const [x] = operands("upsample", inputs, 1);
     const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
+    floating("upsample", x);
     must(x.shape.length === 4, () => `upsample: expected [batch,height,width,channels], got ${show(x)}`);
+    must(Number.isInteger(window) && window >= 1, () => `upsample: expected a window of at least 1, got ${window}`);
     return { shape: [batch, height * window, width * window, channels], dtype: x.dtype };
   },
   convolutionKernelGrad: (attrs, inputs) => {
     const [x, gradient] = operands("convolutionKernelGrad", inputs, 2);
-    const out = gradient.shape[3] ?? 0;
-    const expected = convolved("convolutionKernelGrad", x, attrs.kernel, out, attrs);
+    floating("convolutionKernelGrad", x);
     must(
-      sameShape(gradient.shape, expected),
-      () => `convolutionKernelGrad: expected a gradient [${expected}], got ${show(gradient)}`,
+      x.shape.length === 4,
+      () => `convolutionKernelGrad: expected [batch,height,width,in] and a gradient, got ${show(x)}`,
     );
+    const out = gradient.shape[3] ?? 0;
+    beside("convolutionKernelGrad", x, convolved("convolutionKernelGrad", x, attrs.kernel, out, attrs), gradient);
     return { shape: [out, x.shape[3] ?? 0, ...attrs.kernel], dtype: x.dtype };
   },
   crossEntropy: (_, inputs) => {
@@ -147,5 +153,5 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
     );
     return { shape: [], dtype: logits.dtype };
   },
-  l2Normalize: sameAs("l2Normalize", 1),
+  l2Normalize: alongLast("l2Normalize", 1),
 };

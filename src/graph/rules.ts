@@ -1,7 +1,19 @@
 /** The shape-and-dtype rule of every op: what goes in, what comes out, and a clear refusal otherwise. */
 import { COMPOSITE_RULES } from "./composite-rules.ts";
 import { type DType, elements, fits, isFloat } from "./dtype.ts";
-import { axisOf, convolved, floating, must, operands, type Rule, type RuleOf } from "./rule-checks.ts";
+import {
+  amounts,
+  axisOf,
+  beside,
+  convolved,
+  distinct,
+  floating,
+  must,
+  operands,
+  type Rule,
+  type RuleOf,
+  sizes,
+} from "./rule-checks.ts";
 import { type OpAttrs, type OpName, sameShape, show, type Tensor, type TensorType } from "./tensor.ts";
 
 const unary =
@@ -26,23 +38,28 @@ const reduce =
   ({ axes }, inputs) => {
     const [x] = operands(op, inputs, 1);
     for (const axis of axes) axisOf(op, axis, x.shape.length);
-    must(new Set(axes).size === axes.length, () => `${op}: axes repeat: [${axes}]`);
+    distinct(op, axes);
     must(x.dtype !== "bool", () => `${op}: expected numbers, got ${show(x)}`);
     return { shape: x.shape.filter((_, axis) => !axes.includes(axis)), dtype: x.dtype };
   };
 
-const literal = (op: string, { shape, dtype }: TensorType): TensorType => {
-  for (const size of shape)
-    must(Number.isInteger(size) && size >= 0, () => `${op}: sizes are whole numbers, got [${shape}]`);
-  return { shape, dtype };
-};
+const literal = (op: string, { shape, dtype }: TensorType): TensorType => ({ shape: sizes(op, shape), dtype });
+
+/** Least and highest whole numbers of the dtypes that hold no others. */
+const RANGES = { i32: [-(2 ** 31), 2 ** 31 - 1], u8: [0, 255], bool: [0, 1] } as const;
+
+const holds = (dtype: DType, value: number): boolean =>
+  dtype === "f32" ||
+  dtype === "f64" ||
+  (Number.isInteger(value) && value >= RANGES[dtype][0] && value <= RANGES[dtype][1]);
 
 const RULES: { readonly [K in OpName]: Rule<K> } = {
   ...COMPOSITE_RULES,
   input: (type) => literal("input", type),
   constant: (type) => {
     const { value } = type;
-    if (typeof value !== "number") {
+    if (typeof value === "number") must(holds(type.dtype, value), () => `constant: ${value} is no ${type.dtype}`);
+    else {
       must(
         value.length === elements(type.shape),
         () => `constant: [${type.shape}] does not hold ${value.length} values`,
@@ -93,7 +110,7 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
   reshape: ({ shape }, inputs) => {
     const [x] = operands("reshape", inputs, 1);
     must(elements(shape) === elements(x.shape), () => `reshape: ${show(x)} does not fill [${shape}]`);
-    return { shape, dtype: x.dtype };
+    return { shape: sizes("reshape", shape), dtype: x.dtype };
   },
   transpose: ({ permutation }, inputs) => {
     const [x] = operands("transpose", inputs, 1);
@@ -106,6 +123,7 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
   },
   broadcast: ({ shape, dimensions }, inputs) => {
     const [x] = operands("broadcast", inputs, 1);
+    sizes("broadcast", shape);
     must(dimensions.length === x.shape.length, () => `broadcast: ${dimensions.length} dimensions for ${show(x)}`);
     for (const [i, axis] of dimensions.entries()) {
       axisOf("broadcast", axis, shape.length);
@@ -119,31 +137,19 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
   },
   slice: ({ start, limit, stride }, inputs) => {
     const [x] = operands("slice", inputs, 1);
-    const rank = x.shape.length;
-    must(
-      start.length === rank && limit.length === rank && stride.length === rank,
-      () => `slice: bounds of another rank than ${show(x)}`,
-    );
+    amounts("slice", x, start, limit, stride);
     const shape = x.shape.map((size, axis) => {
       const [from = 0, to = 0, step = 1] = [start[axis], limit[axis], stride[axis]];
-      must(
-        from >= 0 && from <= to && to <= size && step >= 1,
-        () => `slice: ${from}:${to}:${step} of axis ${axis} of ${show(x)}`,
-      );
+      must(from <= to && to <= size && step >= 1, () => `slice: ${from}:${to}:${step} of axis ${axis} of ${show(x)}`);
       return Math.ceil((to - from) / step);
     });
     return { shape, dtype: x.dtype };
   },
   pad: ({ low, high, interior }, inputs) => {
     const [x] = operands("pad", inputs, 1);
-    const rank = x.shape.length;
-    must(
-      low.length === rank && high.length === rank && interior.length === rank,
-      () => `pad: amounts of another rank than ${show(x)}`,
-    );
+    amounts("pad", x, low, high, interior);
     const shape = x.shape.map((size, axis) => {
       const [before = 0, after = 0, between = 0] = [low[axis], high[axis], interior[axis]];
-      must(before >= 0 && after >= 0 && between >= 0, () => `pad: negative amounts at axis ${axis} of ${show(x)}`);
       return before + size + after + Math.max(0, size - 1) * between;
     });
     return { shape, dtype: x.dtype };
@@ -166,6 +172,7 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
   reverse: ({ axes }, inputs) => {
     const [x] = operands("reverse", inputs, 1);
     for (const axis of axes) axisOf("reverse", axis, x.shape.length);
+    distinct("reverse", axes);
     return x;
   },
   reduceSum: reduce("reduceSum"),
@@ -192,6 +199,7 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
         );
       }
     }
+    for (const side of [0, 1] as const) distinct("dot", [...batch[side], ...contract[side]]);
     must(a.dtype === b.dtype && isFloat(a.dtype), () => `dot: dtypes do not fit: ${show(a)} and ${show(b)}`);
     return { shape: [...batch[0].map((axis) => a.shape[axis] ?? 0), ...free(a, 0), ...free(b, 1)], dtype: a.dtype };
   },
@@ -209,11 +217,8 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
       table.shape.length >= 1 && indices.dtype === "i32",
       () => `scatterAdd: rows of ${show(table)} by ${show(indices)}, expected i32 indices`,
     );
-    const expected = [...indices.shape, ...table.shape.slice(1)];
-    must(
-      sameShape(updates.shape, expected) && updates.dtype === table.dtype,
-      () => `scatterAdd: expected updates [${expected}], got ${show(updates)}`,
-    );
+    must(table.dtype !== "bool", () => `scatterAdd: expected numbers, got ${show(table)}`);
+    beside("scatterAdd", table, [...indices.shape, ...table.shape.slice(1)], updates);
     return { shape: table.shape, dtype: table.dtype };
   },
   convolution: (attrs, inputs) => {

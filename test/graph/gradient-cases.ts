@@ -229,6 +229,18 @@ export const GRADIENT_CASES = {
     operands: [real([...lead, width]), real([width]), real([width]), real([width], "positive"), real([...lead, width])],
     build: (...operands) => node("batchNormGrad", { epsilon: 1e-2 }, operands),
   })),
+  linearBatchNorm: fc.tuple(shapes(1, 2), size(), size()).map(([lead, into, out]) => ({
+    operands: [real([...lead, into]), real([out, into]), real([out]), real([out])],
+    build: (x, weight, gain, bias) => g.linearBatchNorm(x, weight, gain, bias, 1e-2).y,
+  })),
+  linearBatchNormGrad: fc.tuple(shapes(1, 2), size(), size()).map(([lead, into, out]) => ({
+    operands: [
+      ...[[...lead, into], [out, into], [out], [out]].map((shape) => real(shape)),
+      real([out], "positive"),
+      real([...lead, out]),
+    ],
+    build: (...operands) => node("linearBatchNormGrad", { epsilon: 1e-2 }, operands),
+  })),
   attention: attentions,
   avgPool: images(1).map(({ window, shape: [batch = 1, height = 1, width = 1, depth = 1] }) => ({
     operands: [real([batch, height * window, width * window, depth])],

@@ -19,6 +19,11 @@ export interface EncodeOptions {
   readonly normalize?: boolean;
 }
 
+export interface EncodeTextOptions extends EncodeOptions {
+  /** Cut texts that are longer than the context instead of throwing. @default false */
+  readonly truncate?: boolean;
+}
+
 export interface ClassifyOptions {
   /** Prompts that are averaged, `{}` being the label. @default those the model was trained with */
   readonly templates?: readonly string[];
@@ -139,16 +144,19 @@ export class CLIP {
    * Features of texts, one row of `embedDim` numbers each.
    * @throws one line with the text if it is longer than the context
    */
-  encodeText(text: string, options?: EncodeOptions): Promise<Float32Array>;
-  encodeText(texts: readonly string[], options?: EncodeOptions): Promise<Float32Array[]>;
+  encodeText(text: string, options?: EncodeTextOptions): Promise<Float32Array>;
+  encodeText(texts: readonly string[], options?: EncodeTextOptions): Promise<Float32Array[]>;
   async encodeText(
     texts: string | readonly string[],
-    options: EncodeOptions = {},
+    options: EncodeTextOptions = {},
   ): Promise<Float32Array | Float32Array[]> {
     if (typeof texts === "string") return only(await this.encodeText([texts], options));
     const { text, embedDim } = this.#model.config;
     const { contextLength } = text;
-    const { ids, lengths } = this.#model.tokenizer.tokenize(texts, { contextLength });
+    const { ids, lengths } = this.#model.tokenizer.tokenize(texts, {
+      contextLength,
+      truncate: options.truncate ?? false,
+    });
     // Short texts together: the text tower runs as far as the longest of a batch.
     const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
     const rows = new Array<Float32Array>(texts.length);

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { lineOf } from "./failure.ts";
+import { quickstartCommand } from "./quickstart.ts";
 import { trainCommand } from "./train.ts";
 
 const program = new Command("clip-ts")
   .description("CLIP, all of it, in TypeScript: train from scratch, evaluate, label and embed.")
+  .addCommand(quickstartCommand())
   .addCommand(trainCommand());
 
 for (const command of [program, ...program.commands]) {

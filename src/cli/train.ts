@@ -1,15 +1,20 @@
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
+import { CLIP } from "../clip.ts";
 import { openSource } from "../data/index.ts";
 import type { Engine } from "../engine/engine.ts";
 import { CONFIGS } from "../model/index.ts";
 import { type TrainResult, train } from "../train/loop.ts";
 import { checkRecipe, DEFAULT_RECIPE, type Recipe } from "../train/recipe.ts";
-import { createRunFolder, openRunFolder, type RunFolder, refuseExisting } from "../train/run-folder.ts";
+import { createRunFolder, openRunFolder, type RunFolder, refuseExisting, reportPath } from "../train/run-folder.ts";
 import { tokenizerOf } from "../train/vocabulary.ts";
+import { createEngine, ENGINES, type EngineName, engineName } from "./engines.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { count, positive, whole } from "./options.ts";
 import { createProgressBar, duration } from "./progress-bar.ts";
 import { loadRecipe } from "./recipe-file.ts";
+import { emojiTable, reportRun } from "./run-report.ts";
+import { textTable } from "./text-table.ts";
 
 interface Flags {
   readonly resume?: string;
@@ -31,9 +36,6 @@ interface Flags {
   readonly engine: EngineName;
   readonly threads?: number;
 }
-
-const ENGINES = ["cpu", "webgpu", "reference"] as const;
-type EngineName = (typeof ENGINES)[number];
 
 export const trainCommand = (): Command =>
   new Command("train")
@@ -76,6 +78,11 @@ async function runTraining(name: string | undefined, flags: Flags): Promise<numb
   const engine = await createEngine(flags.engine, flags.threads);
   try {
     const result = await trainWithProgress(run, engine);
+    const clip = await CLIP.load(run.folder, { engine });
+    const results = await reportRun(run, clip);
+    await clip.close();
+    if (results.length > 0 && result.finished) process.stdout.write(`${textTable(emojiTable(results))}\n`);
+    process.stderr.write(`report: ${reportPath(run.folder)}\n`);
     return result.finished ? 0 : INTERRUPTED;
   } finally {
     await engine.close();
@@ -174,37 +181,4 @@ function configOf(name: string): Recipe["model"] {
   if (!Object.hasOwn(CONFIGS, name))
     throw new Error(`--model: expected one of ${Object.keys(CONFIGS).join(", ")}, got ${name}`);
   return CONFIGS[name as keyof typeof CONFIGS];
-}
-
-export async function createEngine(name: EngineName, threads?: number): Promise<Engine> {
-  if (name === "reference") {
-    const { createReferenceEngine } = await import("../engine/reference/reference-engine.ts");
-    return createReferenceEngine();
-  }
-  const { createOnnxEngine } = await import("../engine/onnx/onnx-engine.ts");
-  return createOnnxEngine({ executionProvider: name, ...(threads === undefined ? {} : { threads }) });
-}
-
-function whole(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new InvalidArgumentError("expected a whole number above 0");
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new InvalidArgumentError("expected a whole number");
-}
-
-function positive(text: string): number {
-  const value = Number(text);
-  if (Number.isFinite(value) && value > 0) return value;
-  throw new InvalidArgumentError("expected a number above 0");
-}
-
-function engineName(text: string): EngineName {
-  const found = ENGINES.find((name) => name === text);
-  if (found) return found;
-  throw new InvalidArgumentError(`expected one of ${ENGINES.join(", ")}`);
 }

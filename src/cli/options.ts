@@ -1,0 +1,26 @@
+/** Checks of options' values; commander puts the option's name before the message. */
+import { InvalidArgumentError } from "commander";
+
+export function whole(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("expected a whole number above 0");
+}
+
+export function count(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isSafeInteger(value) && value >= 0) return value;
+  throw new InvalidArgumentError("expected a whole number");
+}
+
+export function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new InvalidArgumentError("expected a number above 0");
+}
+
+export function cosine(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= -1 && value <= 1) return value;
+  throw new InvalidArgumentError("expected a cosine similarity from -1 to 1");
+}

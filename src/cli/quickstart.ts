@@ -1,0 +1,67 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { CLIP } from "../clip.ts";
+import { checkpointSteps, openRunFolder, reportPath } from "../train/run-folder.ts";
+import { createEngine } from "./engines.ts";
+import { INTERRUPTED } from "./interrupt.ts";
+import { whole } from "./options.ts";
+import { duration } from "./progress-bar.ts";
+import { RECIPES } from "./recipe-file.ts";
+import { emojiTable, reportRun } from "./run-report.ts";
+import { textTable } from "./text-table.ts";
+import { createRun, trainWithProgress } from "./train.ts";
+
+interface Flags {
+  readonly out: string;
+  readonly steps?: number;
+  readonly threads?: number;
+}
+
+export const quickstartCommand = (): Command =>
+  new Command("quickstart")
+    .description("Train a small CLIP on six vendors' emoji and let it name the drawings of a seventh.")
+    .option("--out <folder>", "the run's folder", join("runs", "quickstart"))
+    .option("--steps <n>", "fewer steps, for a look", whole)
+    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
+    .addHelpText(
+      "after",
+      `
+About six minutes on two cores. A run that was stopped goes on where it was.
+
+Examples:
+  clip-ts quickstart
+  clip-ts quickstart --out runs/look --steps 100`,
+    )
+    .action(async (flags: Flags) => {
+      process.exitCode = await quickstart(flags);
+    });
+
+async function quickstart({ out, steps, threads }: Flags): Promise<number> {
+  const begun = performance.now();
+  const recipe = RECIPES["emoji-s"];
+  const wanted = steps ?? recipe.steps;
+  const short = { ...recipe, steps: wanted, schedule: { ...recipe.schedule, warmup: Math.ceil(0.08 * wanted) } };
+  const say = (text: string): void => void process.stderr.write(`${text}\n`);
+  const resumed = existsSync(join(out, "config.json"));
+  if (resumed) say(`${out}: going on with the run that is here`);
+  const run = resumed ? await openRunFolder(out) : await createRun(short, out);
+
+  const engine = await createEngine("cpu", threads);
+  try {
+    if (((await checkpointSteps(out)).at(-1) ?? 0) < run.recipe.steps) {
+      const { finished } = await trainWithProgress(run, engine);
+      if (!finished) return INTERRUPTED;
+    }
+    say("naming the drawings it never saw");
+    const clip = await CLIP.load(out, { engine });
+    const results = await reportRun(run, clip);
+    await clip.close();
+    process.stdout.write(`\n${textTable(emojiTable(results))}\n`);
+    process.stdout.write(`\nReport: ${reportPath(out)}   (${duration((performance.now() - begun) / 1000)} in all)\n`);
+    process.stdout.write(`Next:   clip-ts classify PICTURE.png --model ${out} --labels "red heart,hot dog,sailboat"\n`);
+    return 0;
+  } finally {
+    await engine.close();
+  }
+}

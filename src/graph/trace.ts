@@ -76,11 +76,15 @@ function share(inputs: readonly Tensor[], roots: readonly Tensor[]): Map<Tensor,
   for (const tensor of inOrder(roots)) {
     if (standing.has(tensor)) continue;
     const operands = tensor.inputs.map((x) => standing.get(x) ?? x);
-    const key = `${tensor.op} ${operands.map(({ id }) => id)} ${attrsKey(tensor)}`;
+    const key = keyOf(tensor, operands);
     const moved = operands.some((x, i) => x !== tensor.inputs[i]);
     const here = known.get(key) ?? collapse(moved ? node(tensor.op, tensor.attrs, operands) : tensor);
-    known.set(key, here);
-    standing.set(tensor, here);
+    // What collapsed may be there already under its own key.
+    const own = keyOf(here, here.inputs);
+    const standsFor = known.get(own) ?? here;
+    known.set(own, standsFor);
+    known.set(key, standsFor);
+    standing.set(tensor, standsFor);
   }
   return standing;
 }
@@ -104,12 +108,16 @@ function collapse(tensor: Tensor): Tensor {
 const arrayIds = new WeakMap<HostArray, number>();
 let arrays = 0;
 
-function attrsKey(tensor: Tensor): string {
-  return JSON.stringify(tensor.attrs, (_, value: unknown) => {
+/** Equal for tensors that are the same op of the same operands. */
+function keyOf({ op, attrs }: Tensor, operands: readonly Tensor[]): string {
+  const written = JSON.stringify(attrs, (_, value: unknown) => {
+    // JSON has no NaN, no infinities and no -0.
+    if (typeof value === "number") return Object.is(value, -0) ? "-0" : `${value}`;
     if (!ArrayBuffer.isView(value)) return value;
     const array = value as HostArray;
     const id = arrayIds.get(array) ?? arrays++;
     arrayIds.set(array, id);
     return `array ${id}`;
   });
+  return `${op} ${operands.map(({ id }) => id)} ${written}`;
 }

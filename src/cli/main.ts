@@ -1,13 +1,17 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { classifyCommand } from "./classify.ts";
 import { lineOf } from "./failure.ts";
 import { quickstartCommand } from "./quickstart.ts";
 import { trainCommand } from "./train.ts";
+import { zeroshotCommand } from "./zeroshot.ts";
 
 const program = new Command("clip-ts")
   .description("CLIP, all of it, in TypeScript: train from scratch, evaluate, label and embed.")
   .addCommand(quickstartCommand())
-  .addCommand(trainCommand());
+  .addCommand(trainCommand())
+  .addCommand(classifyCommand())
+  .addCommand(zeroshotCommand());
 
 for (const command of [program, ...program.commands]) {
   command.exitOverride();

@@ -1,0 +1,26 @@
+/** The public library. */
+export {
+  CLIP,
+  type Classifier,
+  type ClassifyOptions,
+  type EncodeOptions,
+  type EncodeTextOptions,
+  type ImageInput,
+  type LoadOptions,
+  NONE_OF_THESE,
+  type Prediction,
+} from "./clip.ts";
+export type { LabelledSource, PairSource, SourceSpec } from "./data/index.ts";
+export type { Engine, HostTensors, Program, State } from "./engine/engine.ts";
+export { createOnnxEngine, type OnnxEngineOptions } from "./engine/onnx/onnx-engine.ts";
+export { classWeights } from "./eval/class-weights.ts";
+export { openClassFolders } from "./eval/image-folder.ts";
+export { TEMPLATES } from "./eval/prompts.ts";
+export { type ZeroShotResult, zeroShot } from "./eval/zero-shot.ts";
+export { type ClipConfig, CONFIGS } from "./model/index.ts";
+export { type TrainOptions, type TrainResult, train } from "./train/loop.ts";
+export type { AdamW } from "./train/optimizer.ts";
+export { DEFAULT_RECIPE, PAPER_ADAM, type Recipe } from "./train/recipe.ts";
+export { createRunFolder, type MetricsLine, openRunFolder, type RunFolder } from "./train/run-folder.ts";
+export type { Schedule } from "./train/schedule.ts";
+export { tokenizerOf } from "./train/vocabulary.ts";

@@ -4,6 +4,7 @@ import type { ClipConfig } from "./config.ts";
 import { modifiedResNet } from "./modified-resnet.ts";
 import { lookup, type Params } from "./parameters.ts";
 import { textTransformer } from "./text-transformer.ts";
+import type { Packing } from "./transformer.ts";
 import { visionTransformer } from "./vision-transformer.ts";
 
 export interface Encoded {
@@ -54,13 +55,20 @@ export function encodeImage(
 /**
  * Encodes texts.
  * @param tokens i32 [batch, length], length at most the context; each row has its end-of-text, the highest id
+ * @param packing what is kept of the padded positions, where only that is to be computed; changes no feature
  * @throws if a parameter is missing, the length exceeds the context or a shape does not fit
  */
-export function encodeText(params: Params, tokens: Tensor, { text, activation }: ClipConfig): Encoded {
+export function encodeText(
+  params: Params,
+  tokens: Tensor,
+  { text, activation }: ClipConfig,
+  packing?: Pick<Packing, "rows" | "places">,
+): Encoded {
   const [, length = 0] = tokens.shape;
   if (tokens.shape.length !== 2 || length < 1 || length > text.contextLength)
     throw new Error(`encodeText: expected tokens [batch, 1 to ${text.contextLength}], got [${tokens.shape}]`);
   const activations: Record<string, Tensor> = {};
-  const features = textTransformer(lookup(params), tokens, text, activation, activations);
+  const packed = packing && { ...packing, batch: tokens.shape[0] ?? 0, length };
+  const features = textTransformer(lookup(params), tokens, text, activation, activations, packed);
   return { features, activations };
 }

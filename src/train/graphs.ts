@@ -46,6 +46,8 @@ export interface StepShape {
   readonly batch: number;
   /** Columns of the tokens: at least the longest caption of the batch, at most the context. */
   readonly length: number;
+  /** Rows of the texts that are computed, of batch * length. @default all */
+  readonly textRows?: number;
   /** Of parameters and arithmetic; f64 is for checks on the reference engine. @default "f32" */
   readonly dtype?: "f32" | "f64";
 }
@@ -78,14 +80,18 @@ export function stateOf({ config, dtype = "f32" }: StepShape) {
 }
 
 /** Pictures are 8-bit [batch, size, size, 3]; in f64 they come as the official checks have them, normalised [batch, 3, size, size]. */
-function pairSignature({ config, batch, length, dtype = "f32" }: StepShape): {
-  images: TensorType;
-  tokens: TensorType;
-} {
+function pairSignature({ config, batch, length, textRows, dtype = "f32" }: StepShape): Signature {
   const size = config.imageSize;
   const images: TensorType =
     dtype === "f64" ? { dtype, shape: [batch, 3, size, size] } : { dtype: "u8", shape: [batch, size, size, 3] };
-  return { images, tokens: { dtype: "i32", shape: [batch, length] } };
+  const tokens: TensorType = { dtype: "i32", shape: [batch, length] };
+  if (textRows === undefined) return { images, tokens };
+  return {
+    images,
+    tokens,
+    rows: { dtype: "i32", shape: [textRows] },
+    places: { dtype: "i32", shape: [batch * length] },
+  };
 }
 
 function part(from: Named, types: Signature): Record<string, Tensor> {
@@ -107,8 +113,9 @@ function one(from: Named, name: string): Tensor {
 function encodePairs(x: Named, config: ClipConfig) {
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
+  const packing = x.rows && x.places ? { rows: x.rows, places: x.places } : undefined;
   const { features: imageFeatures, statistics } = encodeImage(x, pixels, config, { train: true });
-  const { features: textFeatures } = encodeText(x, one(x, "tokens"), config);
+  const { features: textFeatures } = encodeText(x, one(x, "tokens"), config, packing);
   return { imageFeatures, textFeatures, statistics };
 }
 

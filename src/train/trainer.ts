@@ -12,6 +12,7 @@ import {
   stepGraph,
 } from "./graphs.ts";
 import { type AdamW, initialMoments, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
+import { packTexts } from "./text-packing.ts";
 
 /** Pairs as the loader gives them. */
 export interface PairBatch {
@@ -19,8 +20,6 @@ export interface PairBatch {
   readonly images: Uint8Array;
   /** [batch, context], padded with 0. */
   readonly tokens: Int32Array;
-  /** Columns of `tokens` that are used at all. */
-  readonly maxLength: number;
 }
 
 export interface StepMetrics {
@@ -44,7 +43,7 @@ export interface Trainer {
   step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
   /** Parameters and running statistics by published names, moments as `moment1.` and `moment2.` and the name. */
   read(): Promise<HostTensors>;
-  /** Seconds spent compiling so far; programs are compiled when a text length first occurs. */
+  /** Seconds spent compiling so far; programs are compiled when a size of the texts first occurs. */
   compileSeconds(): number;
   close(): Promise<void>;
 }
@@ -58,8 +57,6 @@ export interface TrainerOptions {
   readonly microBatch?: number;
 }
 
-/** Text lengths are compiled in steps of this many tokens. */
-const LENGTH_STEP = 4;
 /** Rows of the logits that GradCache has in memory at once. */
 const LOSS_ROWS = 1024;
 
@@ -73,8 +70,8 @@ export async function createTrainer(
 ): Promise<Trainer> {
   if (microBatch < 1 || batch % microBatch !== 0)
     throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
-  const shapeFor = (length: number): StepShape => ({ config, adam, batch: microBatch, length });
-  const { groups, parameters, buffers, accumulated } = stateOf(shapeFor(config.text.contextLength));
+  const whole: StepShape = { config, adam, batch: microBatch, length: config.text.contextLength };
+  const { groups, parameters, buffers, accumulated } = stateOf(whole);
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
   const goesOn = Object.keys(initial).some((name) => name.startsWith("moment1."));
   const state = await engine.createState({
@@ -101,18 +98,18 @@ export async function createTrainer(
     return program;
   };
 
-  const inputsOf = ({ images, tokens, maxLength }: PairBatch) => {
-    const { contextLength } = config.text;
-    const length = Math.min(contextLength, Math.ceil(maxLength / LENGTH_STEP) * LENGTH_STEP);
-    const cut = new Int32Array(microBatch * length);
-    for (let row = 0; row < microBatch; row++)
-      cut.set(tokens.subarray(row * contextLength, row * contextLength + length), row * length);
+  const inputsOf = ({ images, tokens }: PairBatch) => {
+    const texts = packTexts(tokens, microBatch, config.text.contextLength);
+    const { length, rows, places } = texts;
     const size = config.imageSize;
     return {
-      length,
+      shape: { ...whole, length, textRows: rows.length },
+      key: `${length} ${rows.length}`,
       pairs: {
         images: hostTensor("u8", [microBatch, size, size, 3], images),
-        tokens: hostTensor("i32", [microBatch, length], cut),
+        tokens: hostTensor("i32", [microBatch, length], texts.tokens),
+        rows: hostTensor("i32", [rows.length], rows),
+        places: hostTensor("i32", [places.length], places),
       },
     };
   };
@@ -125,31 +122,31 @@ export async function createTrainer(
     );
 
   async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
-    const { length, pairs } = inputsOf(piece);
-    const program = await compiled(`step ${length}`, () => stepGraph(shapeFor(length)));
+    const { shape, key, pairs } = inputsOf(piece);
+    const program = await compiled(`step ${key}`, () => stepGraph(shape));
     return program.run({ ...pairs, ...scalarsOf(learningRate, step) }, state);
   }
 
   async function cachedStep(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<HostTensors> {
     const inputs = pieces.map(inputsOf);
     const encoded: HostTensors[] = [];
-    for (const { length, pairs } of inputs) {
-      const program = await compiled(`features ${length}`, () => featuresGraph(shapeFor(length)));
+    for (const { shape, key, pairs } of inputs) {
+      const program = await compiled(`features ${key}`, () => featuresGraph(shape));
       encoded.push(await program.run(pairs, state));
     }
     const loss = await lossOf(
       stacked(encoded.map((e) => named(e, "imageFeatures"))),
       stacked(encoded.map((e) => named(e, "textFeatures"))),
     );
-    for (const [i, { length, pairs }] of inputs.entries()) {
-      const program = await compiled(`backward ${length}`, () => backwardGraph(shapeFor(length)));
+    for (const [i, { shape, key, pairs }] of inputs.entries()) {
+      const program = await compiled(`backward ${key}`, () => backwardGraph(shape));
       const slopes = {
         imageSlopes: rowsOf(loss.imageSlopes, i * microBatch, microBatch),
         textSlopes: rowsOf(loss.textSlopes, i * microBatch, microBatch),
       };
       await program.run({ ...pairs, ...slopes }, state);
     }
-    const apply = await compiled("apply", () => applyGraph(shapeFor(config.text.contextLength)));
+    const apply = await compiled("apply", () => applyGraph(whole));
     const results = await apply.run({ scaleSlope: loss.scaleSlope, ...scalarsOf(learningRate, step) }, state);
     return { ...results, loss: loss.loss, accuracy: loss.accuracy };
   }
@@ -159,7 +156,7 @@ export async function createTrainer(
     let block = microBatch;
     for (let rows = microBatch; rows <= Math.min(batch, LOSS_ROWS); rows += microBatch)
       if (batch % rows === 0) block = rows;
-    const program = await compiled("loss", () => lossGraph(shapeFor(config.text.contextLength), batch, block));
+    const program = await compiled("loss", () => lossGraph(whole, batch, block));
     const total: Record<(typeof LOSS_SUMS)[number], HostTensor> = {
       loss: zerosLike([]),
       accuracy: zerosLike([]),
@@ -184,8 +181,10 @@ export async function createTrainer(
       const [first] = pieces;
       if (!first || pieces.length !== batch / microBatch)
         throw new Error(`step: expected ${batch / microBatch} pieces of ${microBatch} pairs, got ${pieces.length}`);
-      const whole = microBatch === batch;
-      const out = whole ? await wholeStep(first, learningRate, step) : await cachedStep(pieces, learningRate, step);
+      const out =
+        microBatch === batch
+          ? await wholeStep(first, learningRate, step)
+          : await cachedStep(pieces, learningRate, step);
       const squares = named(out, "gradientSquares").data;
       return {
         loss: scalar(out, "loss"),

@@ -1,0 +1,48 @@
+/** Texts without their padding: most captions are far shorter than the longest of a batch. */
+
+/** The texts of a batch as a program takes them. */
+export interface PackedTexts {
+  /** Columns of `tokens`. */
+  readonly length: number;
+  /** i32 [batch, length]. */
+  readonly tokens: Int32Array;
+  /** i32 [packed]: where in the flat tokens each kept one stands; the rest repeats the first. */
+  readonly rows: Int32Array;
+  /** i32 [batch * length]: the kept row of each position; behind a text's end the last row, which is never a text's. */
+  readonly places: Int32Array;
+}
+
+/** Contexts up to this are computed whole; longer ones are cut to a multiple of LENGTH_STEP. */
+const SHORT_CONTEXT = 32;
+const LENGTH_STEP = 16;
+/** Kept rows come in multiples of twice the batch, but not of fewer than this: each number compiles a program. */
+const LEAST_ROWS_STEP = 128;
+
+/**
+ * Drops what lies behind each text's end-of-text (its first highest id): attention is causal and pooling is at the end, so nothing
+ * there changes a feature. Few sizes come out, since each compiles a program; a batch's sizes depend on the batch alone.
+ * @param tokens [batch, context]
+ */
+export function packTexts(tokens: Int32Array, batch: number, context: number): PackedTexts {
+  const ends = Array.from({ length: batch }, (_, text) => {
+    const row = tokens.subarray(text * context, (text + 1) * context);
+    return row.indexOf(row.reduce((a, b) => Math.max(a, b))) + 1;
+  });
+  const longest = Math.max(...ends);
+  const length = context <= SHORT_CONTEXT ? context : Math.min(context, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+  const kept = ends.reduce((sum, end) => sum + end, 0);
+  const step = Math.max(LEAST_ROWS_STEP, 2 * batch);
+  const rows = new Int32Array(Math.ceil((kept + 1) / step) * step);
+  const places = new Int32Array(batch * length).fill(rows.length - 1);
+  const cut = new Int32Array(batch * length);
+  let row = 0;
+  for (const [text, end] of ends.entries()) {
+    cut.set(tokens.subarray(text * context, text * context + length), text * length);
+    for (let t = 0; t < end; t++) {
+      const position = text * length + t;
+      rows[row] = position;
+      places[position] = row++;
+    }
+  }
+  return { length, tokens: cut, rows, places };
+}

@@ -62,6 +62,18 @@ function tap(padded: Tensor, i: number, j: number, out: readonly number[], strid
   return slice(padded, [0, i, j, 0], limit, [1, stride[0], stride[1], 1]);
 }
 
+/** Pads rows and columns with zeros; negative amounts, which the gradient of a 1 x 1 convolution with padding has, crop. */
+function padOrCrop(
+  x: Tensor,
+  [[top, bottom], [left, right]]: CompositeAttrs["convolutionKernelGrad"]["padding"],
+): Tensor {
+  const [batch = 0, height = 0, width = 0, channels = 0] = x.shape;
+  const end = [batch, height + Math.min(bottom, 0), width + Math.min(right, 0), channels];
+  const cropped = slice(x, [0, Math.max(-top, 0), Math.max(-left, 0), 0], end);
+  const low = [0, Math.max(top, 0), Math.max(left, 0), 0];
+  return pad(cropped, low, [0, Math.max(bottom, 0), Math.max(right, 0), 0]);
+}
+
 export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> } = {
   relu: (_, x) => [max(x, 0)],
   reluGrad: (_, y, g) => [select(compare(y, "gt", 0), g, 0)],
@@ -165,8 +177,7 @@ export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> }
   },
   // dW[o,i,kh,kw] = sum over positions of g[.., o] x[shifted by (kh, kw), i]: one large matmul a tap.
   convolutionKernelGrad: ({ stride, padding, kernel }, x, g) => {
-    const [[top, bottom], [left, right]] = padding;
-    const padded = pad(x, [0, top, left, 0], [0, bottom, right, 0]);
+    const padded = padOrCrop(x, padding);
     const taps: Tensor[] = [];
     for (let i = 0; i < kernel[0]; i++)
       for (let j = 0; j < kernel[1]; j++) {

@@ -67,8 +67,13 @@ export async function readInitial(model: OfficialModel): Promise<Record<string, 
   return Object.fromEntries(tensors);
 }
 
+export interface OfficialBatch extends PairBatch {
+  /** Columns of the tokens up to the longest caption. */
+  readonly maxLength: number;
+}
+
 /** The pairs of each step, as the loader would give them. */
-export async function readBatches(model: OfficialModel): Promise<(step: number) => PairBatch> {
+export async function readBatches(model: OfficialModel): Promise<(step: number) => OfficialBatch> {
   const tensors = await readSafetensors(memorySource(model, bytes(`${model}/data.safetensors.gz`)));
   const [images, tokens, batches] = ["images", "tokens", "batches"].map((name) => tensors.get(name));
   if (!images || !tokens || !batches) throw new Error(`${model}: the golden data lacks a tensor`);

@@ -19,6 +19,9 @@ import {
   readRecord,
 } from "./golden.ts";
 
+/** The interpreter takes seconds a step; the second one shows that the moments are kept. */
+const STEPS = { "tiny-vit": 1, "tiny-rn": 2 } as const satisfies Record<OfficialModel, number>;
+
 const MODELS = Object.keys(OFFICIAL) as OfficialModel[];
 
 describe("AdamW in float64 on the reference engine", () => {
@@ -32,7 +35,7 @@ describe("AdamW in float64 on the reference engine", () => {
     );
     const groups = groupParameters(parameterShapes(config), decays);
     const state = await engine.createState({ ...Object.fromEntries(widened), ...initialMoments(groups, "f64") });
-    for (let step = 0; step < 2; step++) {
+    for (let step = 0; step < STEPS[model]; step++) {
       const moment = record.history_f64[step];
       if (!moment) throw new Error(`no step ${step} on record`);
       const { images, tokens } = batches(step);

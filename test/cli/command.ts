@@ -1,0 +1,53 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
+if (!existsSync(MAIN)) throw new Error("the commands are tested as built: run tsc -p tsconfig.build.json first");
+
+export interface Outcome {
+  /** Exit status, or the signal's name. */
+  readonly status: number | NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+export interface Command {
+  readonly outcome: Promise<Outcome>;
+  kill(signal: NodeJS.Signals): void;
+  running(): boolean;
+}
+
+/** Starts clip-ts. @param input what it finds on its standard input */
+export function start(args: readonly string[], input = "", cwd?: string): Command {
+  const child = spawn(process.execPath, [MAIN, ...args], cwd === undefined ? {} : { cwd });
+  let [out, err, ended] = ["", "", false];
+  child.stdout.on("data", (chunk: Buffer) => {
+    out += chunk.toString();
+  });
+  child.stderr.on("data", (chunk: Buffer) => {
+    err += chunk.toString();
+  });
+  child.stdin.end(input);
+  const outcome = new Promise<Outcome>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      ended = true;
+      resolve({ status: code ?? signal, out, err });
+    });
+  });
+  return { outcome, kill: (signal) => child.kill(signal), running: () => !ended };
+}
+
+export const run = (args: readonly string[], input?: string): Promise<Outcome> => start(args, input).outcome;
+
+/** Waits until something holds; gives up when the command has ended or after a minute. */
+export async function until(holds: () => Promise<boolean>, command: Command): Promise<void> {
+  for (let waited = 0; waited < 60_000; waited += 20) {
+    if (await holds()) return;
+    if (!command.running()) throw new Error(`the command ended first: ${JSON.stringify(await command.outcome)}`);
+    await pause(20);
+  }
+  throw new Error("a minute went by");
+}

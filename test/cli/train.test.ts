@@ -1,0 +1,151 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checkpointPath, checkpointSteps, readMetrics, reportPath } from "../../src/train/run-folder.ts";
+import { drawPairs, MICRO_VIT, microRecipe } from "../train/micro.ts";
+import { run, start, until } from "./command.ts";
+
+let place: string;
+let table: string;
+let recipe: string;
+const STEPS = 400;
+beforeAll(async () => {
+  place = await mkdtemp(join(tmpdir(), "clip-ts-cli-"));
+  table = await drawPairs(join(place, "pairs"));
+  recipe = join(place, "micro.json");
+  await writeFile(recipe, JSON.stringify(microRecipe(table, { steps: STEPS, checkpointEvery: 100 })));
+});
+afterAll(() => rm(place, { recursive: true }));
+
+const out = (name: string): string => join(place, name);
+const train = (folder: string) => start(["train", recipe, "--out", folder, "--threads", "1"]);
+const resume = (folder: string) => run(["train", "--resume", folder, "--threads", "1"]);
+
+describe("clip-ts train", () => {
+  it("goes on after ctrl-C and after kill -9, and ends with the bytes of a run that was never stopped", async () => {
+    const whole = await train(out("whole")).outcome;
+    expect(whole, whole.err).toMatchObject({ status: 0 });
+    expect(whole.err).toContain(`${STEPS}/${STEPS}`);
+    expect(whole.err).toContain(`report: ${reportPath(out("whole"))}`);
+
+    const stopped = train(out("stopped"));
+    await until(async () => (await readMetrics(out("stopped"))).length > 20, stopped);
+    stopped.kill("SIGINT");
+    const interrupted = await stopped.outcome;
+    expect(interrupted, interrupted.err).toMatchObject({ status: 130 });
+    expect(interrupted.err).toContain(`go on with: clip-ts train --resume ${out("stopped")}`);
+    const [saved] = await checkpointSteps(out("stopped"));
+    expect(saved).toBe((await readMetrics(out("stopped"))).length);
+    expect(existsSync(reportPath(out("stopped")))).toBe(true);
+
+    const killed = start(["train", "--resume", out("stopped"), "--threads", "1"]);
+    await until(async () => (await checkpointSteps(out("stopped"))).some((step) => step >= 100), killed);
+    killed.kill("SIGKILL");
+    expect((await killed.outcome).status).toBe("SIGKILL");
+    expect((await checkpointSteps(out("stopped"))).at(-1)).toBeGreaterThanOrEqual(100);
+
+    expect(await resume(out("stopped"))).toMatchObject({ status: 0 });
+    const [one, other] = await Promise.all(
+      [out("whole"), out("stopped")].map((f) => readFile(checkpointPath(f, STEPS))),
+    );
+    expect(one && other && Buffer.compare(one, other)).toBe(0);
+    expect((await readMetrics(out("stopped"))).map(({ step }) => step)).toEqual(
+      Array.from({ length: STEPS }, (_, i) => i + 1),
+    );
+  });
+
+  it("writes a report that needs no other file", async () => {
+    const page = await readFile(reportPath(out("whole")), "utf8");
+    expect(page.match(/<polyline points="[\d., ]+"/g)?.length).toBe(4);
+    expect(page.match(/<img src="data:image\/png;base64,[\w+/=]+"/g)?.length).toBeGreaterThan(12);
+    expect(page).not.toMatch(/(src|href)="(?!data:)/);
+    expect(page).not.toContain("NaN");
+    const [cosines] = page.match(/<table class="matrix">.*<\/table>/s) ?? [];
+    expect(cosines?.match(/<td[^>]*>-?\d\.\d\d<\/td>/g)?.length).toBe((cosines?.match(/<img/g)?.length ?? 0) ** 2);
+  });
+
+  it("quits at once at the second ctrl-C", async () => {
+    const command = train(out("twice"));
+    await until(async () => (await readMetrics(out("twice"))).length > 2, command);
+    command.kill("SIGINT");
+    command.kill("SIGTERM");
+    expect((await command.outcome).status).toMatch(/^SIG(INT|TERM)$/);
+  });
+
+  it("takes data and sizes from flags", async () => {
+    const flags = ["--table", table, "--image-column", "file", "--caption-column", "text", "--vocab", "600"];
+    const sizes = ["--model", "emoji-vit", "--batch", "8", "--micro-batch", "4", "--steps", "2", "--threads", "1"];
+    const { status, err } = await run(["train", ...flags, ...sizes, "--out", out("flags")]);
+    expect(status, err).toBe(0);
+    const config = JSON.parse(await readFile(join(out("flags"), "config.json"), "utf8"));
+    expect(config.recipe).toMatchObject({
+      batch: 8,
+      microBatch: 4,
+      steps: 2,
+      source: { kind: "table", imageColumn: "file" },
+    });
+    expect(config.model.vision).toMatchObject({ kind: "vit", patchSize: 8 });
+    expect(config.model.text.vocabSize).toBeLessThanOrEqual(600);
+  });
+
+  const refusals: readonly (readonly [what: string, args: () => readonly string[], says: RegExp])[] = [
+    ["an unknown recipe", () => ["emoji-x"], /no recipe and no file emoji-x; recipes: emoji-s, emoji-vit, emoji-l/],
+    ["no recipe and no data", () => [], /name a recipe, or data with --table or --folder/],
+    ["an unknown flag", () => ["emoji-s", "--epocs", "3"], /unknown option '--epocs'/],
+    [
+      "a number that is none",
+      () => ["emoji-s", "--steps", "many"],
+      /'--steps <n>'.*'many' is invalid. expected a whole number above 0/,
+    ],
+    ["an unknown model", () => ["emoji-s", "--model", "ViT-Z"], /--model: expected one of RN50, .*, got ViT-Z/],
+    [
+      "a micro-batch that does not divide",
+      () => [recipe, "--micro-batch", "3"],
+      /microBatch: expected a divisor of the batch of 8, got 3/,
+    ],
+    ["a table without the column", () => ["--table", table, "--image-column", "file"], /pairs\.csv.*caption/],
+    ["a table that is not there", () => ["--table", join(place, "no.csv")], /no\.csv/],
+    ["an empty folder", () => ["--folder", place], /clip-ts-cli-/],
+    [
+      "an existing run",
+      () => [recipe, "--out", out("whole")],
+      /holds a run already; go on with it \(clip-ts train --resume/,
+    ],
+    ["a folder that is no run", () => ["--resume", place], /is no run folder/],
+  ];
+  it.each(refusals)("refuses %s in one line", async (_, args, says) => {
+    const given = args();
+    const named = given.includes("--out") || given.includes("--resume") ? given : [...given, "--out", out("never")];
+    const { status, err } = await run(["train", ...named]);
+    expect(status).toBe(1);
+    expect(err).toMatch(/^clip-ts: [^\n]+\n$/);
+    expect(err).toMatch(says);
+    expect(existsSync(out("never"))).toBe(false);
+  });
+
+  it("refuses a recipe file that is wrong, naming the entry", async () => {
+    const wrong = async (changes: object): Promise<string> => {
+      const path = join(place, "wrong.json");
+      await writeFile(path, JSON.stringify({ ...microRecipe(table), ...changes }));
+      const { status, err } = await run(["train", path, "--out", out("never")]);
+      expect(status).toBe(1);
+      return err;
+    };
+    expect(await wrong({ steps: -1 })).toMatch(/wrong\.json: steps: /);
+    expect(await wrong({ stepz: 3 })).toMatch(/wrong\.json: Unrecognized key: "stepz"/);
+    expect(await wrong({ templates: ["no place"] })).toMatch(
+      /wrong\.json: templates\.0: expected \{\} where the label goes/,
+    );
+    expect(await wrong({ model: { ...MICRO_VIT, imageSize: 15 } })).toMatch(
+      /patchSize \(4\) does not divide imageSize \(15\)/,
+    );
+  });
+
+  it("trains from a recipe in JavaScript", async () => {
+    const path = join(place, "micro.mjs");
+    await writeFile(path, `export default ${JSON.stringify(microRecipe(table, { steps: 1 }))};\n`);
+    expect(await run(["train", path, "--out", out("js"), "--threads", "1"])).toMatchObject({ status: 0 });
+  });
+});

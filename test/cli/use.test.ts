@@ -1,0 +1,196 @@
+/** classify and zeroshot on a model trained here on 24 drawings. */
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CLIP } from "../../src/clip.ts";
+import { COLOURS, drawPairs, microRecipe } from "../train/micro.ts";
+import { run } from "./command.ts";
+
+let place: string;
+let model: string;
+let pictures: string;
+beforeAll(async () => {
+  place = await mkdtemp(join(tmpdir(), "clip-ts-use-"));
+  pictures = join(place, "pairs");
+  const table = await drawPairs(pictures);
+  model = join(place, "model");
+  const recipe = microRecipe(table, { steps: 200, batch: 12, checkpointEvery: 200 });
+  await writeFile(join(place, "micro.json"), JSON.stringify(recipe));
+  const { status, err } = await run(["train", join(place, "micro.json"), "--out", model, "--threads", "1"]);
+  expect(status, err).toBe(0);
+});
+afterAll(() => rm(place, { recursive: true }));
+
+const classify = (args: readonly string[], input?: string) =>
+  run(["classify", "--model", model, "--threads", "1", ...args], input);
+const CIRCLES = Object.keys(COLOURS).map((colour) => `${colour} circle`);
+
+interface Line {
+  readonly image: string;
+  readonly predictions: readonly {
+    readonly label: string;
+    readonly probability: number;
+    readonly similarity: number;
+  }[];
+}
+const lines = (out: string): Line[] =>
+  out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Line);
+
+describe("clip-ts classify", () => {
+  it("names drawings, as the library does, with labels from flag, file and standard input alike", async () => {
+    const paths = Object.keys(COLOURS).map((colour) => join(pictures, `${colour}-circle.png`));
+    const file = join(place, "labels.txt");
+    await writeFile(file, `${CIRCLES.join("\r\n")}\n\n`);
+    const [fromFlag, fromFile, fromInput] = await Promise.all([
+      classify([...paths, "--json", "--labels", CIRCLES.join(", ")]),
+      classify([...paths, "--json", "--labels-file", file]),
+      classify([...paths, "--json", "--labels-file", "-"], CIRCLES.join("\n")),
+    ]);
+    expect(fromFlag, fromFlag.err).toMatchObject({ status: 0, err: "" });
+    expect(fromFile.out).toBe(fromFlag.out);
+    expect(fromInput.out).toBe(fromFlag.out);
+    const found = lines(fromFlag.out);
+    expect(found.map(({ image }) => image)).toEqual(paths);
+    const right = found.filter(({ predictions }, i) => predictions[0]?.label === CIRCLES[i]);
+    expect(right.length).toBeGreaterThanOrEqual(5);
+    const clip = await CLIP.load(model, { threads: 1 });
+    for (const { image, predictions } of found) {
+      expect(predictions.reduce((sum, { probability }) => sum + probability, 0)).toBeCloseTo(1, 6);
+      const own = await clip.classify(image, CIRCLES);
+      for (const [i, { label, similarity }] of own.entries()) {
+        expect(predictions[i]?.label).toBe(label);
+        expect(predictions[i]?.similarity).toBeCloseTo(similarity, 5);
+      }
+    }
+    await clip.close();
+  });
+
+  it("answers none of these below the threshold", async () => {
+    const picture = join(pictures, "red-circle.png");
+    const { out } = await classify([picture, "--labels", CIRCLES.join(","), "--threshold", "0.999", "--json"]);
+    expect(lines(out)[0]?.predictions[0]).toMatchObject({ label: "none of these", similarity: 0.999 });
+    const low = await classify([picture, "--labels", CIRCLES.join(","), "--threshold", "-1", "--json"]);
+    expect(lines(low.out)[0]?.predictions.at(-1)).toMatchObject({ label: "none of these", similarity: -1 });
+  });
+
+  it("prints a short list, and takes a folder of pictures and other prompts", async () => {
+    const { out, status } = await classify([
+      pictures,
+      "--labels",
+      CIRCLES.join(","),
+      "--top",
+      "2",
+      "--template",
+      "the {}",
+    ]);
+    expect(status).toBe(0);
+    expect(
+      out.match(/\.png\n {2}[ \d.]+ % {2}[ \d.-]+ {2}\w+ circle\n {2}[ \d.]+ % {2}[ \d.-]+ {2}\w+ circle\n/g)?.length,
+    ).toBe(24);
+  });
+
+  const refusals: readonly (readonly [what: string, args: () => readonly string[], says: RegExp])[] = [
+    ["no labels", () => [join(pictures, "red-bar.png")], /name the labels with --labels or --labels-file/],
+    ["empty labels", () => [join(pictures, "red-bar.png"), "--labels", " , "], /--labels: expected labels, got none/],
+    [
+      "a labels file that is not there",
+      () => [join(pictures, "red-bar.png"), "--labels-file", "/no/labels.txt"],
+      /labels file \/no\/labels\.txt: there is no such file/,
+    ],
+    [
+      "a picture that is not there",
+      () => ["/no/picture.png", "--labels", "a"],
+      /\/no\/picture\.png: there is no such file/,
+    ],
+    ["a corrupt picture", () => [join(place, "corrupt.png"), "--labels", "a"], /corrupt\.png: cannot be decoded/],
+    [
+      "a folder without pictures",
+      () => [join(place, "empty"), "--labels", "a"],
+      /empty: there are no pictures in this folder/,
+    ],
+    [
+      "a threshold that is no cosine",
+      () => [join(pictures, "red-bar.png"), "--labels", "a", "--threshold", "2"],
+      /expected a cosine similarity from -1 to 1/,
+    ],
+    [
+      "an unknown set of prompts",
+      () => [join(pictures, "red-bar.png"), "--labels", "a", "--template", "imagenet"],
+      /prompts: expected one of bare, .*, got imagenet/,
+    ],
+  ];
+  it.each(refusals)("refuses %s in one line", async (_, args, says) => {
+    await mkdir(join(place, "empty"), { recursive: true });
+    const whole = await readFile(join(pictures, "red-bar.png"));
+    await writeFile(join(place, "corrupt.png"), whole.subarray(0, whole.length / 2));
+    const { status, err, out } = await classify(args());
+    expect(out).toBe("");
+    expect(status).toBe(1);
+    expect(err).toMatch(/^clip-ts: [^\n]+\n$/);
+    expect(err).toMatch(says);
+  });
+
+  it("refuses a run folder of another version", async () => {
+    const other = join(place, "other");
+    await cp(model, other, { recursive: true });
+    const config = join(other, "config.json");
+    await writeFile(config, (await readFile(config, "utf8")).replace('"version": 1', '"version": 7'));
+    const { status, err } = await run(["classify", join(pictures, "red-bar.png"), "--labels", "a", "--model", other]);
+    expect(status).toBe(1);
+    expect(err).toBe(`clip-ts: ${other}: a run folder of format version 7; this clip-ts reads version 1\n`);
+  });
+});
+
+describe("clip-ts zeroshot", () => {
+  it("counts as classify does, and keeps the class weights", async () => {
+    const folders = join(place, "classes");
+    for (const colour of Object.keys(COLOURS)) {
+      await mkdir(join(folders, colour), { recursive: true });
+      for (const shape of ["circle", "square"])
+        await cp(join(pictures, `${colour}-${shape}.png`), join(folders, colour, `${shape}.png`));
+    }
+    const args = [
+      "zeroshot",
+      model,
+      "--images",
+      folders,
+      "--template",
+      "a {} circle, drawn",
+      "--threads",
+      "1",
+      "--json",
+    ];
+    const { out, err, status } = await run(args);
+    expect(status, err).toBe(0);
+    const result = JSON.parse(out);
+    expect(result).toMatchObject({ images: 12, classes: 6, classNames: Object.keys(COLOURS).sort() });
+    const all = Object.keys(COLOURS).flatMap((c) => ["circle", "square"].map((s) => join(folders, c, `${s}.png`)));
+    const labels = ["--labels", Object.keys(COLOURS).sort().join(","), "--template", "a {} circle, drawn", "--json"];
+    const named = lines((await classify([...all, ...labels])).out);
+    const right = named.filter(({ image, predictions }) => image.includes(`/${predictions[0]?.label}/`)).length;
+    expect(result.top1Correct).toBe(right);
+    expect(result.top1).toBe(right / 12);
+    const kept = await readdir(join(model, "class-weights"));
+    expect(kept.length).toBe(1);
+    expect((await run(args)).out).toBe(out);
+    expect(await readdir(join(model, "class-weights"))).toEqual(kept);
+  });
+
+  it("refuses folders without classes in one line", async () => {
+    const { status, err } = await run(["zeroshot", model, "--images", pictures]);
+    expect(status).toBe(1);
+    expect(err).toBe(`clip-ts: ${pictures}: expected a folder of pictures for each class, got none\n`);
+  });
+});
+
+it("shows examples with --help", async () => {
+  for (const command of ["train", "classify", "zeroshot", "quickstart"]) {
+    const { status, out } = await run([command, "--help"]);
+    expect(status).toBe(0);
+    expect(out).toMatch(new RegExp(`Examples:\\n {2}clip-ts ${command}\\b`));
+  }
+});

@@ -1,22 +1,39 @@
-import { decompose, type Graph, type HostTensor, inOrder, isComposite, made, type Tensor } from "../../graph/index.ts";
+import {
+  decompose,
+  type Graph,
+  type HostTensor,
+  inOrder,
+  isComposite,
+  made,
+  sameShape,
+  show,
+  type Tensor,
+} from "../../graph/index.ts";
 import { checkInputs, type Engine, type HostTensors, type Program, type State, splitOutputs } from "../engine.ts";
 import { KERNELS, runKernel } from "./kernels.ts";
 
 /** The interpreter: slow, in the graph's own precision, the measure of every other engine. */
 export function createReferenceEngine(): Engine {
+  const engine = { open: true };
   return {
     name: "reference",
-    compile: async (graph, { state = [], constants = {} } = {}) => referenceProgram(graph, state, constants),
+    compile: async (graph, { state = [], constants = {} } = {}) => referenceProgram(engine, graph, state, constants),
     createState: async (values) => new ReferenceState(values),
-    close: async () => {},
+    close: async () => {
+      engine.open = false;
+    },
   };
 }
+
+/** Copies: the caller's arrays may change. */
+const copied = (values: HostTensors): Record<string, HostTensor> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { ...value, data: value.data.slice() }]));
 
 class ReferenceState implements State {
   values: Record<string, HostTensor>;
 
   constructor(values: HostTensors) {
-    this.values = { ...values };
+    this.values = copied(values);
   }
 
   get names(): readonly string[] {
@@ -24,34 +41,54 @@ class ReferenceState implements State {
   }
 
   async read(names: readonly string[] = this.names): Promise<HostTensors> {
-    return Object.fromEntries(
-      names.map((name) => {
-        const value = this.values[name];
-        if (!value) throw new Error(`state: no entry ${name}`);
-        return [name, value];
-      }),
-    );
+    return copied(Object.fromEntries(names.map((name) => [name, this.#entry(name)])));
   }
 
   async write(values: HostTensors): Promise<void> {
-    Object.assign(this.values, values);
+    for (const [name, value] of Object.entries(values)) {
+      const held = this.#entry(name);
+      if (held.dtype !== value.dtype || !sameShape(held.shape, value.shape))
+        throw new Error(`state: entry ${name} is ${show(held)}, got ${show(value)}`);
+    }
+    Object.assign(this.values, copied(values));
   }
 
   async close(): Promise<void> {
     this.values = {};
   }
+
+  #entry(name: string): HostTensor {
+    const value = this.values[name];
+    if (!value) throw new Error(`state: no entry ${name}`);
+    return value;
+  }
 }
 
-function referenceProgram(graph: Graph, stateNames: readonly string[], constants: HostTensors): Program {
+function referenceProgram(
+  engine: { readonly open: boolean },
+  graph: Graph,
+  stateNames: readonly string[],
+  given: HostTensors,
+): Program {
+  const constants = copied(given);
   const { updated } = splitOutputs(graph, stateNames);
+  const names = graph.inputs.map((x) => x.attrs.name);
+  checkInputs(graph, constants, new Set(names.filter((name) => !Object.hasOwn(constants, name))));
+  const needsState = updated.length > 0 || names.some((name) => stateNames.includes(name));
+  let open = true;
   return {
     graph,
     compileSeconds: 0,
     run: async (inputs, state) => {
+      if (!open || !engine.open) throw new Error("run: the program is closed");
+      if (needsState && !(state instanceof ReferenceState))
+        throw new Error("run: this program needs a state of its engine");
       const held = state instanceof ReferenceState ? state.values : {};
-      const given = { ...constants, ...held, ...inputs };
-      checkInputs(graph, given, new Set());
-      const results = interpret(graph, given);
+      const all = { ...inputs, ...constants };
+      for (const name of stateNames) if (held[name]) all[name] = held[name];
+      checkInputs(graph, all, new Set());
+      // Copied: a result may be an input's or an entry's own array.
+      const results = copied(interpret(graph, all));
       const returned: Record<string, HostTensor> = {};
       for (const [name, value] of Object.entries(results)) {
         if (updated.includes(name)) held[name] = value;
@@ -59,7 +96,9 @@ function referenceProgram(graph: Graph, stateNames: readonly string[], constants
       }
       return returned;
     },
-    close: async () => {},
+    close: async () => {
+      open = false;
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
+import { packageVersion } from "../train/version.ts";
 import { classifyCommand } from "./classify.ts";
 import { lineOf } from "./failure.ts";
 import { quickstartCommand } from "./quickstart.ts";
@@ -8,6 +9,7 @@ import { zeroshotCommand } from "./zeroshot.ts";
 
 const program = new Command("clip-ts")
   .description("CLIP, all of it, in TypeScript: train from scratch, evaluate, label and embed.")
+  .version(packageVersion())
   .addCommand(quickstartCommand())
   .addCommand(trainCommand())
   .addCommand(classifyCommand())

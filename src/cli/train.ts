@@ -6,7 +6,14 @@ import type { Engine } from "../engine/engine.ts";
 import { CONFIGS } from "../model/index.ts";
 import { type TrainResult, train } from "../train/loop.ts";
 import { checkRecipe, DEFAULT_RECIPE, type Recipe } from "../train/recipe.ts";
-import { createRunFolder, openRunFolder, type RunFolder, refuseExisting, reportPath } from "../train/run-folder.ts";
+import {
+  createRunFolder,
+  openRunFolder,
+  type RunFolder,
+  refuseExisting,
+  removeIfUnused,
+  reportPath,
+} from "../train/run-folder.ts";
 import { tokenizerOf } from "../train/vocabulary.ts";
 import { createEngine, ENGINES, type EngineName, engineName } from "./engines.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
@@ -84,6 +91,9 @@ async function runTraining(name: string | undefined, flags: Flags): Promise<numb
     if (results.length > 0 && result.finished) process.stdout.write(`${textTable(emojiTable(results))}\n`);
     process.stderr.write(`report: ${reportPath(run.folder)}\n`);
     return result.finished ? 0 : INTERRUPTED;
+  } catch (error) {
+    if (flags.resume === undefined) await removeIfUnused(run.folder);
+    throw error;
   } finally {
     await engine.close();
   }

@@ -9,7 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { openSafetensors, writeFileAtomic, writeSafetensors } from "../checkpoint/index.ts";
@@ -18,6 +18,7 @@ import type { HostTensor } from "../graph/index.ts";
 import { bufferShapes, type ClipConfig, parameterShapes } from "../model/index.ts";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
 import { checked, checkRecipe, clipConfigSchema, type Recipe } from "./recipe.ts";
+import { packageVersion } from "./version.ts";
 
 const FORMAT = "clip-ts/run";
 /** Raised whenever a folder of before can no longer be read. */
@@ -61,12 +62,17 @@ const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.st
 export async function createRunFolder(folder: string, recipe: Recipe, tokenizer: Tokenizer): Promise<RunFolder> {
   await refuseExisting(folder);
   const model = { ...recipe.model, text: { ...recipe.model.text, vocabSize: tokenizer.vocabSize } };
-  const versions = { node: process.versions.node };
-  await onDisk(folder, async () => {
-    await mkdir(checkpointsPath(folder), { recursive: true });
-    await writeFileAtomic(tokenizerPath(folder), json(tokenizer.toJSON()));
-    await writeFileAtomic(configPath(folder), json({ format: FORMAT, version: VERSION, versions, recipe, model }));
-  });
+  const versions = { "clip-ts": packageVersion(), node: process.versions.node };
+  try {
+    await onDisk(folder, async () => {
+      await mkdir(checkpointsPath(folder), { recursive: true });
+      await writeFileAtomic(tokenizerPath(folder), json(tokenizer.toJSON()));
+      await writeFileAtomic(configPath(folder), json({ format: FORMAT, version: VERSION, versions, recipe, model }));
+    });
+  } catch (error) {
+    await removeIfUnused(folder);
+    throw error;
+  }
   return { folder, recipe, model, tokenizer };
 }
 
@@ -241,6 +247,14 @@ export async function openMetrics(folder: string, step: number): Promise<Metrics
     append: (line) => onDisk(path, async () => void (await file.write(`${JSON.stringify(line)}\n`))),
     close: () => file.close(),
   };
+}
+
+/** Removes a run that has trained nothing, so that its folder can be named again. */
+export async function removeIfUnused(folder: string): Promise<void> {
+  if ((await checkpointSteps(folder)).length > 0 || (await readMetrics(folder)).length > 0) return;
+  for (const path of [configPath(folder), tokenizerPath(folder), metricsPath(folder), checkpointsPath(folder)])
+    await rm(path, { recursive: true, force: true });
+  await rmdir(folder).catch(() => {}); // not empty: something of somebody else's
 }
 
 /** What a killed process left half-written. */

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -141,6 +141,18 @@ describe("clip-ts train", () => {
     expect(await wrong({ model: { ...MICRO_VIT, imageSize: 15 } })).toMatch(
       /patchSize \(4\) does not divide imageSize \(15\)/,
     );
+  });
+
+  it("leaves nothing behind where no picture can be read", async () => {
+    const broken = join(place, "broken");
+    await mkdir(broken);
+    await writeFile(join(broken, "a.png"), "no picture");
+    await writeFile(join(broken, "pairs.csv"), "image,caption\na.png,hello\n");
+    const args = ["--table", join(broken, "pairs.csv"), "--batch", "1", "--steps", "2", "--out", out("never")];
+    const { status, err } = await run(["train", ...args]);
+    expect(status).toBe(1);
+    expect(err).toMatch(/clip-ts: [^\n]+: none of its 1 pictures can be read; the first: a\.png [^\n]+\n$/);
+    expect(existsSync(out("never"))).toBe(false);
   });
 
   it("trains from a recipe in JavaScript", async () => {

@@ -187,6 +187,11 @@ describe("clip-ts zeroshot", () => {
   });
 });
 
+it("says its version", async () => {
+  const { version } = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+  expect(await run(["--version"])).toMatchObject({ status: 0, out: `${version}\n` });
+});
+
 it("shows examples with --help", async () => {
   for (const command of ["train", "classify", "zeroshot", "quickstart"]) {
     const { status, out } = await run([command, "--help"]);

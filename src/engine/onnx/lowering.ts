@@ -99,6 +99,8 @@ const reduction =
   (op: string): ((context: Context, node: Node<"reduceSum" | "reduceMax" | "reduceMin">) => Name) =>
   ({ emit, value }, node) => {
     const [x] = node.inputs as [Tensor];
+    // To ONNX, no axes are all axes.
+    if (node.attrs.axes.length === 0) return value(x);
     return emit.node(op, [value(x), emit.ints(node.attrs.axes)], { keepdims: 0 });
   };
 
@@ -152,7 +154,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     const result = elementwise(COMPARISON[direction])(context, node) as Name;
     return direction === "ne" ? context.emit.node("Not", [result]) : result;
   },
-  select: elementwise("Where"),
+  select: (context, node) => {
+    if (node.dtype !== "bool") return elementwise("Where")(context, node);
+    const { emit, value } = context;
+    const [condition = "", ...branches] = node.inputs.map((x) => value(x));
+    return cast(emit, emit.node("Where", [condition, ...branches.map((name) => cast(emit, name, "u8"))]), "bool");
+  },
   convert: ({ emit, value }, { inputs: [x], dtype }) => cast(emit, value(x as Tensor), dtype),
   reshape: ({ emit, value }, { inputs: [x], shape }) =>
     emit.node("Reshape", [value(x as Tensor), emit.ints(shape)], { allowzero: 1 }),
@@ -278,7 +285,11 @@ function cast64(emit: Emitter, name: Name): Name {
 /** Whether a composite is lowered whole. */
 function whole(composite: Node, further: boolean): boolean {
   // The fused attention does not give its probabilities, which the gradient reads.
-  if (composite.op === "attention") return !further;
+  if (made(composite, "attention")) {
+    // It also counts a causal mask from the last key, not from the first.
+    const [q, k] = composite.inputs;
+    return !further && (!composite.attrs.causal || q?.shape[1] === k?.shape[1]);
+  }
   if (composite.op === "linearBatchNorm" || composite.op === "linearBatchNormGrad")
     return byCovariance(composite.inputs);
   return LOWERINGS[composite.op] !== "decompose";

@@ -1,4 +1,4 @@
-import { elements, type Node, type Tensor } from "../../graph/index.ts";
+import { elements, type Node, sameShape, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
 
@@ -28,7 +28,7 @@ function factor(context: Context, x: Tensor, batch: readonly number[], contract:
 }
 
 function shaped(emit: Emitter, name: Name, from: readonly number[] | undefined, to: readonly number[]): Name {
-  return from?.length === to.length ? name : emit.node("Reshape", [name, emit.ints(to)]);
+  return from && sameShape(from, to) ? name : emit.node("Reshape", [name, emit.ints(to)]);
 }
 
 /** One Gemm (it transposes both sides for free), or a FusedMatMul a batch. */

@@ -1,8 +1,9 @@
 /** The thread in which onnxruntime's synchronous calls run; programs and states live here. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
-import type { DType, HostArray, HostTensor } from "../../graph/index.ts";
+import type { DType, HostArray, HostTensor, TensorType } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
+import { deviceMemory, type Location } from "./device-memory.ts";
 import { inputName, outputName } from "./names.ts";
 import type { Answer, CallName, Calls, ModelSource, Request, WorkerOptions } from "./protocol.ts";
 
@@ -14,11 +15,11 @@ interface Program extends Omit<ModelSource, "model"> {
   readonly session: InferenceSession;
 }
 
-/** A state entry: the value, and on the CPU the buffer that the next update is written into. */
+/** A state entry: the value where the provider computes, and on the CPU the buffer that the next update is written into. */
 interface Entry {
   current: Tensor;
   spare: Tensor | undefined;
-  readonly dtype: DType;
+  readonly type: TensorType;
 }
 
 const ORT_TYPE = { f64: "float64", f32: "float32", i32: "int32", u8: "uint8", bool: "bool" } as const satisfies Record<
@@ -50,7 +51,11 @@ function found<T>(map: ReadonlyMap<number, T>, id: number, what: string): T {
   return value;
 }
 
-async function createSession(model: Uint8Array | string, deviceOutputs: readonly string[]): Promise<InferenceSession> {
+/** @param locations of outputs, by their own names; the others come to the CPU */
+async function createSession(
+  model: Uint8Array | string,
+  locations: Readonly<Record<string, Location>>,
+): Promise<InferenceSession> {
   const sessionOptions: InferenceSession.SessionOptions = {
     executionProviders: [options.executionProvider],
     intraOpNumThreads: options.threads,
@@ -60,7 +65,7 @@ async function createSession(model: Uint8Array | string, deviceOutputs: readonly
     ...(onDevice
       ? {
           preferredOutputLocation: Object.fromEntries(
-            deviceOutputs.map((name) => [outputName(name), "gpu-buffer" as const]),
+            Object.entries(locations).map(([name, location]) => [outputName(name), location]),
           ),
         }
       : {}),
@@ -69,6 +74,26 @@ async function createSession(model: Uint8Array | string, deviceOutputs: readonly
   return typeof model === "string"
     ? ort.InferenceSession.create(model, sessionOptions)
     : ort.InferenceSession.create(model, sessionOptions);
+}
+
+const device = onDevice ? deviceMemory(createSession) : undefined;
+
+/** A host tensor where the state is kept. On the CPU it is taken over, not copied. */
+async function toState(value: HostTensor): Promise<Tensor> {
+  return device ? device.upload(toOrt(value), value) : toOrt(value);
+}
+
+/** A copy of a state entry in the host's memory. */
+async function fromState({ current, type }: Entry): Promise<HostTensor> {
+  const host = toHost(device ? await device.download(current, type) : current);
+  return device ? host : { ...host, data: host.data.slice() };
+}
+
+/** Puts a value in the place of an entry's. The device's memory is freed here, not when the garbage is collected. */
+function replace(held: Entry, value: Tensor): void {
+  if (device) held.current.dispose();
+  else held.spare = held.current;
+  held.current = value;
 }
 
 async function run({ program: id, inputs, state: stateId }: Calls["run"]["request"]): Promise<HostTensors> {
@@ -99,16 +124,15 @@ async function run({ program: id, inputs, state: stateId }: Calls["run"]["reques
     const held = entry(name);
     const updated = results[outputName(name)];
     if (!updated) throw new Error(`run: state entry ${name} was not computed`);
-    if (onDevice) held.current.dispose();
-    else held.spare = held.current;
-    held.current = updated;
+    replace(held, updated);
   }
   return Object.fromEntries(program.outputs.map((name) => [name, toHost(results[outputName(name)] as Tensor)]));
 }
 
 const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Promise<Calls[K]["answer"]> } = {
   compile: async ({ model, ...names }) => {
-    programs.set(nextId, { ...names, session: await createSession(model, names.stateOutputs) });
+    const locations = Object.fromEntries(names.stateOutputs.map((name) => [name, "gpu-buffer" as const]));
+    programs.set(nextId, { ...names, session: await createSession(model, locations) });
     return nextId++;
   },
   run,
@@ -118,10 +142,14 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
     return undefined;
   },
   createState: async (values) => {
-    const entries = Object.entries(values).map(
-      ([name, value]) => [name, { current: toOrt(value), spare: undefined, dtype: value.dtype }] as const,
-    );
-    states.set(nextId, new Map<string, Entry>(entries));
+    const entries = new Map<string, Entry>();
+    for (const [name, value] of Object.entries(values))
+      entries.set(name, {
+        current: await toState(value),
+        spare: undefined,
+        type: { dtype: value.dtype, shape: value.shape },
+      });
+    states.set(nextId, entries);
     return nextId++;
   },
   readState: async ({ state, names }) => {
@@ -130,7 +158,7 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
     for (const name of names) {
       const held = entries.get(name);
       if (!held) throw new Error(`state: no entry ${name}`);
-      values[name] = { ...toHost(held.current), data: toHost(held.current).data.slice() };
+      values[name] = await fromState(held);
     }
     return values;
   },
@@ -139,12 +167,12 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
     for (const [name, value] of Object.entries(values)) {
       const held = entries.get(name);
       if (!held) throw new Error(`state: no entry ${name}`);
-      held.current = toOrt(value);
-      held.spare = undefined;
+      replace(held, await toState(value));
     }
     return undefined;
   },
   closeState: async (id) => {
+    for (const { current } of found(states, id, "state").values()) if (device) current.dispose();
     states.delete(id);
     return undefined;
   },

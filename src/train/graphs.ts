@@ -61,9 +61,6 @@ export interface StatefulGraph {
   readonly state: readonly string[];
 }
 
-/** What every whole step reports besides the state. */
-export const STEP_METRICS = ["loss", "accuracy", "scale", "gradientNorm", "gradientSquares"] as const;
-
 export const gradientName = (parameter: string): string => `gradient.${parameter}`;
 
 /** Types of everything a step keeps: parameters, running statistics, moments. */
@@ -167,19 +164,6 @@ function zipped(names: readonly string[], tensors: readonly Tensor[]): Record<st
       return [name, tensor];
     }),
   );
-}
-
-/** Loss and gradients of every parameter, without an update: what the official code's `backward` leaves. */
-export function gradientsGraph(shape: StepShape): StatefulGraph {
-  const { parameters, buffers } = stateOf(shape);
-  const state = { ...parameters, ...buffers };
-  const graph = trace({ ...state, ...pairSignature(shape) } as Signature, (x) => {
-    const { imageFeatures, textFeatures } = encodePairs(x, shape.config);
-    const { loss } = contrastiveLoss(imageFeatures, textFeatures, one(x, "logit_scale"));
-    const slopes = Object.entries(gradientsOf(loss, part(x, parameters)));
-    return { loss, ...Object.fromEntries(slopes.map(([name, slope]) => [gradientName(name), slope])) };
-  });
-  return { graph, state: Object.keys(state) };
 }
 
 /*

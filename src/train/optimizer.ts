@@ -148,9 +148,6 @@ export function updateScalars(adam: AdamW, learningRate: number, step: number): 
   };
 }
 
-/** Names of the scalars among a program's inputs. */
-export const UPDATE_SCALARS = ["size", "floor", "keep"] as const satisfies readonly (keyof UpdateScalars)[];
-
 export function updateSignature(dtype: "f32" | "f64"): Record<keyof UpdateScalars, TensorType> {
   const scalar: TensorType = { dtype, shape: [] };
   return { size: scalar, floor: scalar, keep: scalar };

@@ -1,0 +1,67 @@
+/** Our side: a trainer as `clip-ts train` has it, with the loader's worker, answering training.ts's questions. */
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { createLoader } from "../src/data/index.ts";
+import { createOnnxEngine } from "../src/engine/onnx/onnx-engine.ts";
+import { elements } from "../src/graph/index.ts";
+import { initialise, parameterShapes } from "../src/model/index.ts";
+import { createTrainer, type PairBatch } from "../src/train/trainer.ts";
+import { type Job, readFixed } from "./job.ts";
+import type { Prepared, Question, Ran } from "./protocol.ts";
+import type { Mode } from "./workloads.ts";
+
+const job: Job = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8"));
+const { config, adam, batch, learningRate, threads } = job;
+const engine = await createOnnxEngine({ threads });
+const trainer = await createTrainer(engine, { config, adam, batch }, initialise(config, 0));
+const loader = job.loader && (await createLoader(job.loader));
+const fixed = readFixed(job);
+let updates = 0;
+const position: Record<Mode, number> = { data: 0, fixed: 0 };
+
+async function inputs(mode: Mode): Promise<PairBatch> {
+  const step = position[mode]++;
+  const pairs = mode === "data" ? await loader?.batch(step) : fixed[step % fixed.length];
+  if (!pairs) throw new Error(`ours: no inputs for ${mode}`);
+  return pairs;
+}
+
+const train = async (pairs: PairBatch): Promise<number> => (await trainer.step([pairs], learningRate, updates++)).loss;
+
+/** Steps through the fixed batches and some of the loader's: nearly all sizes of texts occur among them. */
+async function prepare(): Promise<Prepared> {
+  const begun = performance.now();
+  await train(await inputs("fixed"));
+  const firstStep = (performance.now() - begun) / 1000;
+  for (let i = 1; i < fixed.length; i++) await train(await inputs("fixed"));
+  if (loader) for (let i = 0; i < fixed.length; i++) await train(await inputs("data"));
+  const parameters = Object.values(parameterShapes(config)).reduce((sum, shape) => sum + elements(shape), 0);
+  const versions = { node: process.versions.node, "onnxruntime-node": versionOf("onnxruntime-node") };
+  return { versions, parameters, firstStep, compiling: trainer.compileSeconds() };
+}
+
+/** A step whose texts have a new size compiles a program first; it does not count, and one more is run. */
+async function run(mode: Mode, warmup: number, steps: number): Promise<Ran> {
+  const seconds: number[] = [];
+  let loss = Number.NaN;
+  for (let i = 0; seconds.length < steps; i++) {
+    const [begun, compiled] = [performance.now(), trainer.compileSeconds()];
+    loss = await train(await inputs(mode));
+    if (i >= warmup && trainer.compileSeconds() === compiled) seconds.push((performance.now() - begun) / 1000);
+  }
+  return { seconds, loss, compiling: trainer.compileSeconds() };
+}
+
+function versionOf(name: string): string {
+  const path = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
+  const { version }: { readonly version: string } = JSON.parse(readFileSync(path, "utf8"));
+  return version;
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const question: Question = JSON.parse(line);
+  const answer =
+    question.ask === "prepare" ? await prepare() : await run(question.mode, question.warmup, question.steps);
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+process.exit();

@@ -1,8 +1,21 @@
 /** The text transformer (CLIP, section 2.4; GPT-2's architecture with CLIP's pooling). */
-import { add, argmax, div, gather, iota, matmul, mul, reshape, sliceAxis, sub, type Tensor } from "../graph/index.ts";
+import {
+  add,
+  argmax,
+  compare,
+  div,
+  gather,
+  iota,
+  matmul,
+  mul,
+  reshape,
+  sliceAxis,
+  sub,
+  type Tensor,
+} from "../graph/index.ts";
 import type { ClipConfig, TextConfig } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
-import { normalised, type Packing, residualAttentionBlock } from "./transformer.ts";
+import { normalised, type Packing, pooledAttentionBlock, residualAttentionBlock } from "./transformer.ts";
 
 /**
  * Tokens i32 [batch, length] -> features [batch, embedDim]. The length may be anything up to the context: attention is
@@ -17,20 +30,27 @@ export function textTransformer(
   activations: Record<string, Tensor>,
   packing?: Packing,
 ): Tensor {
+  const [batch = 0, length = 0] = tokens.shape;
+  const config = { heads, causal: true, activation, packing };
+  const block = (layer: number): Lookup => under(p, `transformer.resblocks.${layer}`);
+  const last = layers - 1;
   let x = embedded(p, tokens, packing); // [batch, length, width] or [kept, width]
   activations["text.embedded"] = x;
-  for (let layer = 0; layer < layers; layer++) {
-    x = residualAttentionBlock(under(p, `transformer.resblocks.${layer}`), x, {
-      heads,
-      causal: true,
-      activation,
-      packing,
-    });
+  for (let layer = 0; layer < last; layer++) {
+    x = residualAttentionBlock(block(layer), x, config);
     activations[`text.resblocks.${layer}`] = x;
   }
-  activations["text.ln_final"] = normalised(under(p, "ln_final"), x);
-  const pooled = normalised(under(p, "ln_final"), atEndOfText(x, tokens, packing)); // [batch, width]
-  activations["text.pre_projection"] = pooled;
+  const whole = residualAttentionBlock(block(last), x, config);
+  Object.assign(activations, {
+    [`text.resblocks.${last}`]: whole,
+    "text.ln_final": normalised(under(p, "ln_final"), whole),
+  });
+  // Of the last block only the end-of-text token is used: the first one with the highest id.
+  const end = argmax(tokens); // i32 [batch]
+  const upToEnd = compare(iota("i32", [batch, length], 1), "le", reshape(end, [batch, 1]));
+  const atEnd = (y: Tensor): Tensor => tokenAt(end, y, tokens, packing);
+  const pooled = normalised(under(p, "ln_final"), pooledAttentionBlock(block(last), x, atEnd, config, upToEnd));
+  activations["text.pre_projection"] = pooled; // [batch, width]
   return matmul(pooled, p("text_projection"));
 }
 
@@ -43,9 +63,9 @@ function embedded(p: Lookup, tokens: Tensor, packing: Packing | undefined): Tens
   return add(gather(table, gather(reshape(tokens, [-1]), rows)), gather(positions, column));
 }
 
-/** The row at the first highest id, which is the end-of-text token: [batch, width]. */
-function atEndOfText(x: Tensor, tokens: Tensor, packing: Packing | undefined): Tensor {
+/** One token of each text: x [batch, length, width] or [kept, width] at position i32 [batch] -> [batch, width]. */
+function tokenAt(position: Tensor, x: Tensor, tokens: Tensor, packing: Packing | undefined): Tensor {
   const [batch = 0, length = 0] = tokens.shape;
-  const position = add(mul(iota("i32", [batch], 0), length), argmax(tokens));
-  return packing ? gather(x, gather(packing.places, position)) : gather(reshape(x, [batch * length, -1]), position);
+  const flat = add(mul(iota("i32", [batch], 0), length), position);
+  return packing ? gather(x, gather(packing.places, flat)) : gather(reshape(x, [batch * length, -1]), flat);
 }

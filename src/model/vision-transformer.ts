@@ -12,7 +12,7 @@ import {
 } from "../graph/index.ts";
 import type { ClipConfig, VisionTransformerConfig } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
-import { normalised, residualAttentionBlock } from "./transformer.ts";
+import { normalised, pooledAttentionBlock, residualAttentionBlock } from "./transformer.ts";
 
 /** Images [batch, 3, size, size] -> features [batch, embedDim]; every intermediate result goes into `activations`. */
 export function visionTransformer(
@@ -26,15 +26,26 @@ export function visionTransformer(
   const [batch = 0, , width = 0] = patches.shape;
   const classToken = broadcastTo(p("class_embedding"), [batch, 1, width]);
   const embedded = add(concat([classToken, patches], 1), p("positional_embedding")); // [batch, 1 + patches, width]
+  const config = { heads, causal: false, activation };
+  const block = (layer: number): Lookup => under(p, `transformer.resblocks.${layer}`);
+  const last = layers - 1;
   let x = normalised(under(p, "ln_pre"), embedded);
   Object.assign(activations, { "visual.conv1": patches, "visual.embedded": embedded, "visual.ln_pre": x });
-  for (let layer = 0; layer < layers; layer++) {
-    x = residualAttentionBlock(under(p, `transformer.resblocks.${layer}`), x, { heads, causal: false, activation });
+  for (let layer = 0; layer < last; layer++) {
+    x = residualAttentionBlock(block(layer), x, config);
     activations[`visual.resblocks.${layer}`] = x;
   }
-  const pooled = normalised(under(p, "ln_post"), reshape(sliceAxis(x, 1, 0, 1), [batch, width])); // the class token
-  activations["visual.pre_projection"] = pooled;
+  activations[`visual.resblocks.${last}`] = residualAttentionBlock(block(last), x, config);
+  // Of the last block only the class token is used.
+  const pooled = normalised(under(p, "ln_post"), pooledAttentionBlock(block(last), x, firstToken, config));
+  activations["visual.pre_projection"] = pooled; // [batch, width]
   return matmul(pooled, p("proj")); // [batch, embedDim]
+}
+
+/** [batch, tokens, width] -> [batch, width]. */
+function firstToken(x: Tensor): Tensor {
+  const [batch = 0, , width = 0] = x.shape;
+  return reshape(sliceAxis(x, 1, 0, 1), [batch, width]);
 }
 
 /** The patch convolution's stride is its window, so it is a matrix product over flattened patches: faster everywhere. */

@@ -75,7 +75,8 @@ for (const model of ["tiny-vit", "tiny-rn"] as const)
           expect(relativeL2(result(`grad.${name}`), forward(gradName(name)), 1e-12), name).toBeLessThan(1e-10);
     });
 
-    it.runIf(config.vision.kind === "resnet")("gives the official running statistics", async () => {
+    if (config.vision.kind !== "resnet") return;
+    it("gives the official running statistics", async () => {
       const { get, names: stored } = await golden(`training/${model}/batchnorm_after_batch0.safetensors`);
       const running = stored.filter((name) => !name.endsWith("num_batches_tracked"));
       expect(running.length).toBeGreaterThan(30);

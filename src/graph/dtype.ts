@@ -29,7 +29,7 @@ export function hostArray(dtype: DType, length: number): HostArray {
 
 /** Views bytes as elements of a dtype; copies only if the bytes are not aligned for it. */
 export function viewBytes(dtype: DType, bytes: Uint8Array): HostArray {
-  const aligned = bytes.byteOffset % BYTES[dtype] === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % BYTES[dtype] === 0 ? bytes : new Uint8Array(bytes); // slice() of a Buffer would not copy
   return new ARRAYS[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / BYTES[dtype]);
 }
 

@@ -1,4 +1,4 @@
-import { type Graph, type HostTensor, sameShape, show } from "../graph/index.ts";
+import { elements, fits, type Graph, type HostTensor, sameShape, show, type TensorType } from "../graph/index.ts";
 
 /** Named tensors in the host's memory. */
 export type HostTensors = Readonly<Record<string, HostTensor>>;
@@ -52,15 +52,40 @@ export function checkInputs(graph: Graph, inputs: HostTensors, elsewhere: Readon
     if (!given) throw new Error(`run: input ${name} (${show(x)}) is missing`);
     if (given.dtype !== x.dtype || !sameShape(given.shape, x.shape))
       throw new Error(`run: input ${name}: expected ${show(x)}, got ${show(given)}`);
+    if (!fits(given.dtype, given.data) || given.data.length !== elements(given.shape))
+      throw new Error(
+        `run: input ${name}: expected ${elements(given.shape)} elements of ${given.dtype}, got a ${given.data.constructor.name} of ${given.data.length}`,
+      );
   }
 }
 
-/** The part of an output list that updates the state, and the part that is returned. */
+/** Refuses a state that lacks what the graph reads of it, or holds something else by that name. */
+export function checkState(graph: Graph, state: readonly string[], held: Readonly<Record<string, TensorType>>): void {
+  for (const x of graph.inputs) {
+    const { name } = x.attrs;
+    if (!state.includes(name)) continue;
+    const entry = held[name];
+    if (!entry) throw new Error(`run: the state has no entry ${name} (${show(x)})`);
+    if (entry.dtype !== x.dtype || !sameShape(entry.shape, x.shape))
+      throw new Error(`run: state entry ${name}: expected ${show(x)}, got ${show(entry)}`);
+  }
+}
+
+/**
+ * The part of an output list that updates the state, and the part that is returned.
+ * Throws where an update is of another type than its entry.
+ */
 export function splitOutputs(
   graph: Graph,
   state: readonly string[],
 ): { readonly updated: readonly string[]; readonly returned: readonly string[] } {
   const kept = new Set(state);
+  const entries = new Map(graph.inputs.map((x) => [x.attrs.name, x]));
+  for (const { name, tensor } of graph.outputs) {
+    const entry = kept.has(name) ? entries.get(name) : undefined;
+    if (entry && show(entry) !== show(tensor))
+      throw new Error(`compile: state entry ${name} is ${show(entry)}, its update is ${show(tensor)}`);
+  }
   const names = graph.outputs.map(({ name }) => name);
   return { updated: names.filter((name) => kept.has(name)), returned: names.filter((name) => !kept.has(name)) };
 }

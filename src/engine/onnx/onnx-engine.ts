@@ -2,10 +2,11 @@ import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { type Graph, sameShape, show } from "../../graph/index.ts";
+import { type Graph, sameShape, show, type TensorType } from "../../graph/index.ts";
 import {
   type CompileOptions,
   checkInputs,
+  checkState,
   type Engine,
   type HostTensors,
   type Program,
@@ -50,6 +51,7 @@ export async function createOnnxEngine({
 class Channel {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
+  readonly #idle: (() => void)[] = [];
   #next = 0;
   #end: Error | undefined;
 
@@ -58,9 +60,11 @@ class Channel {
     this.#worker.on("message", (answer: Answer) => {
       const call = this.#waiting.get(answer.id);
       this.#waiting.delete(answer.id);
-      if (this.#waiting.size === 0) this.#worker.unref();
       if ("error" in answer) call?.reject(new Error(answer.error));
       else call?.resolve(answer.answer);
+      if (this.#waiting.size > 0) return;
+      this.#worker.unref();
+      for (const resolve of this.#idle.splice(0)) resolve();
     });
     this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on("exit", () => this.#fail(new Error("onnx: the engine is closed")));
@@ -78,7 +82,10 @@ class Channel {
     });
   }
 
+  /** Calls under way are finished first: a thread that ends inside onnxruntime takes the process with it. */
   async close(): Promise<void> {
+    this.#end ??= new Error("onnx: the engine is closed");
+    if (this.#waiting.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
     await this.#worker.terminate();
   }
 
@@ -86,24 +93,29 @@ class Channel {
     this.#end ??= error;
     for (const { reject } of this.#waiting.values()) reject(this.#end);
     this.#waiting.clear();
+    for (const resolve of this.#idle.splice(0)) resolve();
   }
 }
 
 interface OnnxState extends State {
   readonly channel: Channel;
   readonly id: number;
+  readonly types: Readonly<Record<string, TensorType>>;
 }
 
 function onnxState(channel: Channel, id: number, initial: HostTensors): OnnxState {
   const names = Object.keys(initial);
+  // Not the values: the worker has them.
+  const types = Object.fromEntries(Object.entries(initial).map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
   return {
     channel,
     id,
+    types,
     names,
     read: (wanted = names) => channel.call("readState", { state: id, names: wanted }),
     write: async (values) => {
       for (const [name, value] of Object.entries(values)) {
-        const held = initial[name];
+        const held = types[name];
         if (!held || held.dtype !== value.dtype || !sameShape(held.shape, value.shape))
           throw new Error(`state: entry ${name} is ${held ? show(held) : "not there"}, got ${show(value)}`);
       }
@@ -129,29 +141,26 @@ async function compile(
   const needed = new Set(graph.inputs.flatMap((x) => (used.has(x.id) ? [x.attrs.name] : [])));
   const { model, folder } = await writeModel(graph, constants);
   const kept = (list: readonly string[]): string[] => list.filter((name) => needed.has(name));
-  const source = {
-    model,
+  const io = {
     stateInputs: kept(stateInputs),
     stateOutputs: updated,
     inputs: kept(inputs),
     outputs: returned,
   };
   const id = await channel
-    .call("compile", source)
+    .call("compile", { model, ...io })
     .finally(() => folder && rm(folder, { recursive: true, force: true }));
   return {
     graph,
     compileSeconds: (performance.now() - begun) / 1000,
     run: async (values, from) => {
       checkInputs(graph, values, elsewhere);
-      if (stateInputs.length + updated.length > 0 && !isOnnxState(from, channel))
+      const held = isOnnxState(from, channel) ? from : undefined;
+      if (stateInputs.length + updated.length > 0 && !held)
         throw new Error("run: this program needs a state of its engine");
-      const sent = Object.fromEntries(source.inputs.flatMap((name) => (values[name] ? [[name, values[name]]] : [])));
-      return channel.call("run", {
-        program: id,
-        inputs: sent,
-        state: from && isOnnxState(from, channel) ? from.id : undefined,
-      });
+      checkState(graph, state, held?.types ?? {});
+      const sent = Object.fromEntries(io.inputs.flatMap((name) => (values[name] ? [[name, values[name]]] : [])));
+      return channel.call("run", { program: id, inputs: sent, state: held?.id });
     },
     close: () => channel.call("closeProgram", id),
   };

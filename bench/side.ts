@@ -33,7 +33,9 @@ export function startSide({ name, command, args, env = {} }: SideCommand): Side 
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
   const said: string[] = [];
   const stopWatching = watchMemory(() => {
-    said.push("stopped: the machine's memory is nearly full; measure fewer sides at once (--sides ours,eager)");
+    said.push(
+      "stopped: the machine's memory is nearly full: end other programs, or measure fewer sides at once (--sides)",
+    );
     child.kill("SIGKILL");
   });
   child.on("exit", (_code, signal) => {

@@ -1,9 +1,12 @@
 import type { Tensor } from "../../graph/index.ts";
 import type { Emitter, Name } from "./emitter.ts";
+import type { ExecutionProvider } from "./protocol.ts";
 
 /** What a lowering rule may ask for. */
 export interface Context {
   readonly emit: Emitter;
+  /** Whose kernels will run: not all of onnxruntime's providers compute every operator rightly. */
+  readonly provider: ExecutionProvider;
   /** The ONNX value of a tensor, with all its axes. */
   value(tensor: Tensor): Name;
   /** Whether some node of the graph reads a further output of this composite. */

@@ -25,6 +25,7 @@ import {
   lowerLinearBatchNorm,
   lowerLinearBatchNormGrad,
 } from "./normalization.ts";
+import type { ExecutionProvider } from "./protocol.ts";
 import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
 
 /** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
@@ -38,10 +39,13 @@ const named =
 
 const operands = (context: Context, node: Node): Name[] => node.inputs.map((x) => context.value(x));
 
+/** On WebGPU (onnxruntime 1.30) Pow fails where both operands are stretched, And and Or read the wrong elements of either. */
+const STRETCHED_WRONGLY: ReadonlySet<string> = new Set(["Pow", "And", "Or"]);
+
 /** Element-wise kernels broadcast themselves: a broadcast operand is passed unstretched where the result is the same. */
 const elementwise =
   (op: string): Direct<OpName> =>
-  ({ emit, value }, node) => {
+  ({ emit, value, provider }, node) => {
     const small = node.inputs.map((x) => unstretched(x));
     const covered = node.shape.every(
       (size, axis) =>
@@ -49,6 +53,7 @@ const elementwise =
     );
     const names = node.inputs.map((x, i) => {
       const part = small[i];
+      if (part && part.shape.length > 0 && provider === "webgpu" && STRETCHED_WRONGLY.has(op)) return value(x);
       return part && (covered || i > 0) ? part.name(emit, value) : value(x);
     });
     const vector = small.findIndex((part) => part.shape.length === 1 && part.shape[0] === node.shape.at(-1));
@@ -165,9 +170,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     emit.node("Reshape", [value(x as Tensor), emit.ints(shape)], { allowzero: 1 }),
   transpose: ({ emit, value }, { inputs: [x], attrs }) =>
     emit.node("Transpose", [value(x as Tensor)], { perm: attrs.permutation }),
-  broadcast: ({ emit, value }, node) => {
+  broadcast: ({ emit, value, provider }, node) => {
     const small = unstretched(node);
-    return emit.node("Expand", [small.name(emit, value), emit.ints(node.shape)]);
+    const name = small.name(emit, value);
+    // WebGPU's Expand fails on a scalar of 8 bits.
+    const scalar = provider === "webgpu" && node.dtype === "u8" && small.shape.length === 0;
+    return emit.node("Expand", [scalar ? emit.node("Reshape", [name, emit.ints([1])]) : name, emit.ints(node.shape)]);
   },
   slice: ({ emit, value }, { inputs: [x], attrs: { start, limit, stride } }) => {
     const source = x as Tensor;
@@ -298,7 +306,11 @@ function whole(composite: Node, further: boolean): boolean {
 /**
  * Lowers a graph. Inputs that `bake` holds become initialisers (it writes them and returns their name), the others inputs of the model.
  */
-export function lower(traced: Graph, bake: (emit: Emitter, name: string) => Name | undefined): Emitter {
+export function lower(
+  traced: Graph,
+  provider: ExecutionProvider,
+  bake: (emit: Emitter, name: string) => Name | undefined,
+): Emitter {
   const graph = expand(traced, whole);
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
@@ -320,6 +332,7 @@ export function lower(traced: Graph, bake: (emit: Emitter, name: string) => Name
   };
   const context: Context = {
     emit,
+    provider,
     value: (tensor) => all(tensor)[0] ?? "",
     further: (tensor) => furtherRead.has(tensor),
     shared: (key, make) => {

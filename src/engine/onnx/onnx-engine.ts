@@ -15,11 +15,11 @@ import {
 } from "../engine.ts";
 import { bytesOf } from "./emitter.ts";
 import { lower } from "./lowering.ts";
-import type { Answer, CallName, Calls, Request, WorkerOptions } from "./protocol.ts";
+import type { Answer, CallName, Calls, ExecutionProvider, Request, WorkerOptions } from "./protocol.ts";
 
 export interface OnnxEngineOptions {
   /** @default "cpu" */
-  readonly executionProvider?: "cpu" | "webgpu";
+  readonly executionProvider?: ExecutionProvider;
   /** Threads of one kernel. @default the machine's cores */
   readonly threads?: number;
 }
@@ -49,6 +49,7 @@ export async function createOnnxEngine({
 
 /** Calls into the worker, answered in order. */
 class Channel {
+  readonly provider: ExecutionProvider;
   readonly #worker: Worker;
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   readonly #idle: (() => void)[] = [];
@@ -56,6 +57,7 @@ class Channel {
   #end: Error | undefined;
 
   constructor(workerData: WorkerOptions) {
+    this.provider = workerData.executionProvider;
     this.#worker = new Worker(WORKER, { workerData });
     this.#worker.on("message", (answer: Answer) => {
       const call = this.#waiting.get(answer.id);
@@ -139,7 +141,7 @@ async function compile(
   const inputs = names.filter((name) => !elsewhere.has(name));
   const used = new Set(graph.nodes.map((tensor) => tensor.id));
   const needed = new Set(graph.inputs.flatMap((x) => (used.has(x.id) ? [x.attrs.name] : [])));
-  const { model, folder } = await writeModel(graph, constants);
+  const { model, folder } = await writeModel(graph, constants, channel.provider);
   const kept = (list: readonly string[]): string[] => list.filter((name) => needed.has(name));
   const io = {
     stateInputs: kept(stateInputs),
@@ -174,10 +176,11 @@ function isOnnxState(state: State | undefined, channel: Channel): state is OnnxS
 async function writeModel(
   graph: Graph,
   constants: HostTensors,
+  provider: ExecutionProvider,
 ): Promise<{ readonly model: Uint8Array | string; readonly folder?: string }> {
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
-    const model = lower(graph, (emit, name) => {
+    const model = lower(graph, provider, (emit, name) => {
       const value = constants[name];
       return value && emit.initializer(emit.fresh(), value);
     }).write();
@@ -186,7 +189,7 @@ async function writeModel(
   const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
   const weights: HostTensors[string][] = [];
   let offset = 0;
-  const model = lower(graph, (emit, name) => {
+  const model = lower(graph, provider, (emit, name) => {
     const value = constants[name];
     if (!value) return undefined;
     const placed = emit.initializer(emit.fresh(), value, {

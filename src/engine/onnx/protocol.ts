@@ -1,8 +1,10 @@
 /** What the engine and its worker thread say to each other. */
 import type { HostTensors } from "../engine.ts";
 
+export type ExecutionProvider = "cpu" | "webgpu";
+
 export interface WorkerOptions {
-  readonly executionProvider: "cpu" | "webgpu";
+  readonly executionProvider: ExecutionProvider;
   readonly threads: number;
 }
 

@@ -5,7 +5,7 @@ import {
   dot,
   elements,
   type HostTensor,
-  hostTensor,
+  hostArray,
   max,
   min,
   mul,
@@ -81,7 +81,7 @@ export function initialMoments(groups: readonly Group[], dtype: "f32" | "f64" = 
     groups.flatMap((group) =>
       MOMENTS.map((moment) => [
         `${moment}.${group.name}`,
-        hostTensor(dtype, momentShape(group), new Array(group.length).fill(0)),
+        { dtype, shape: momentShape(group), data: hostArray(dtype, group.length) },
       ]),
     ),
   );

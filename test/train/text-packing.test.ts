@@ -49,7 +49,7 @@ it("gives the features and the gradients of the padded texts", () => {
     );
   const [whole, kept] = [run(false), run(true)];
   for (const [name, { data }] of Object.entries(whole)) {
-    const largest = data.reduce((a: number, b: number) => Math.max(a, Math.abs(b)), 0);
+    const largest = Math.max(...Array.from(data, Math.abs));
     for (const [i, value] of data.entries())
       expect(Math.abs((kept[name]?.data[i] ?? Number.NaN) - value), `${name} ${i}`).toBeLessThanOrEqual(
         1e-12 * largest,

@@ -99,7 +99,7 @@ export interface CompositeAttrs {
   batchNormGrad: { readonly epsilon: number };
   /** linearBatchNorm(x [..., in], weight [out, in], gain, bias): batchNorm of the linear map; further outputs as batchNorm's. */
   linearBatchNorm: { readonly epsilon: number };
-  /** linearBatchNormGrad(x, weight, gain, mean, variance, gradient) -> dx; further outputs: dweight, dgain, dbias. */
+  /** linearBatchNormGrad(x, weight, gain, mean, variance, gradient) -> dx, mean and variance being linearBatchNorm's own; further outputs: dweight, dgain, dbias. */
   linearBatchNormGrad: { readonly epsilon: number };
   /** attention(q [batch, queries, width], k, v [batch, keys, width]) -> [batch, queries, width]; further output: probabilities [batch, heads, queries, keys]. */
   attention: { readonly heads: number; readonly causal: boolean };

@@ -237,12 +237,20 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   },
   reduceMax: reduction("ReduceMax"),
   reduceMin: reduction("ReduceMin"),
-  argmax: ({ emit, value }, { inputs: [x], attrs: { axis } }) =>
-    cast(emit, emit.node("ArgMax", [value(x as Tensor)], { axis, keepdims: 0, select_last_index: 0 }), "i32"),
+  argmax: (context, node) => {
+    const { emit, value, provider } = context;
+    if (provider === "webgpu") return argmaxOf32Bits(context, node);
+    const [x] = node.inputs as [Tensor];
+    const index = emit.node("ArgMax", [value(x)], { axis: node.attrs.axis, keepdims: 0, select_last_index: 0 });
+    return cast(emit, index, "i32");
+  },
   dot: lowerDot,
   gather: named("Gather", { axis: 0 }),
-  scatterAdd: ({ emit, value }, { inputs: [table, indices, updates] }) => {
-    const rows = emit.node("Unsqueeze", [cast64(emit, value(indices as Tensor)), emit.ints([-1])]);
+  scatterAdd: ({ emit, value, provider }, { inputs: [table, indices, updates] }) => {
+    const unsqueezed = (name: Name): Name => emit.node("Unsqueeze", [name, emit.ints([-1])]);
+    const index = value(indices as Tensor);
+    // WebGPU has no Unsqueeze of 64 bits.
+    const rows = provider === "webgpu" ? cast64(emit, unsqueezed(index)) : unsqueezed(cast64(emit, index));
     return emit.node("ScatterND", [value(table as Tensor), rows, value(updates as Tensor)], { reduction: "add" });
   },
   convolution: lowerConvolution,
@@ -285,6 +293,23 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   crossEntropy: "decompose",
   l2Normalize: "decompose",
 };
+
+/** WebGPU converts no 64-bit integers back, so that what ArgMax gives would travel to the CPU: the first place of the highest instead. */
+function argmaxOf32Bits({ emit, value }: Context, { inputs, attrs: { axis } }: Node<"argmax">): Name {
+  const [x] = inputs as [Tensor];
+  const size = x.shape[axis] ?? 1;
+  const line = x.shape.map((_, i) => (i === axis ? size : 1));
+  const places = emit.initializer(emit.fresh(), {
+    dtype: "i32",
+    shape: line,
+    data: Int32Array.from({ length: size }, (_, i) => i),
+  });
+  const along = emit.ints([axis]);
+  const wide = x.dtype === "u8" ? cast(emit, value(x), "i32") : value(x);
+  const highest = emit.node("Equal", [wide, emit.node("ReduceMax", [wide, along], { keepdims: 1 })]);
+  const found = emit.node("Where", [highest, places, emit.scalar(size - 1, "i32")]);
+  return emit.node("ReduceMin", [found, along], { keepdims: 0 });
+}
 
 function cast64(emit: Emitter, name: Name): Name {
   return emit.node("Cast", [name], { to: 7 });

@@ -31,7 +31,13 @@ function shaped(emit: Emitter, name: Name, from: readonly number[] | undefined, 
   return from && sameShape(from, to) ? name : emit.node("Reshape", [name, emit.ints(to)]);
 }
 
-/** One Gemm (it transposes both sides for free), or a FusedMatMul a batch. */
+/** Its last two axes exchanged. */
+function turned({ emit, shared }: Context, { name }: Factor, rank: number): Name {
+  const perm = Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+  return shared(`turned ${name}`, () => emit.node("Transpose", [name], { perm }));
+}
+
+/** One Gemm (it transposes both sides for free), or a FusedMatMul a batch, which WebGPU lacks. */
 export function lowerDot(context: Context, node: Node<"dot">): Name {
   const { emit } = context;
   const [a, b] = node.inputs as [Tensor, Tensor];
@@ -51,11 +57,16 @@ export function lowerDot(context: Context, node: Node<"dot">): Name {
     pairs.map(([, axis]) => axis),
   );
   const [transA, transB] = [left.transposed ? 1 : 0, right.transposed ? 0 : 1];
+  const rank = batch[0].length + 2;
   const product =
     batch[0].length === 0
       ? emit.node("Gemm", [left.name, right.name], { transA, transB })
-      : emit.contrib("FusedMatMul", [left.name, right.name], { transA, transB });
-  const rank = batch[0].length + 2;
+      : context.provider === "webgpu"
+        ? emit.node("MatMul", [
+            transA === 1 ? turned(context, left, rank) : left.name,
+            transB === 1 ? turned(context, right, rank) : right.name,
+          ])
+        : emit.contrib("FusedMatMul", [left.name, right.name], { transA, transB });
   return node.shape.length === rank && left.free.length === 1 && right.free.length === 1
     ? product
     : emit.node("Reshape", [product, emit.ints(node.shape)]);

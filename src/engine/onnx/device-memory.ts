@@ -11,6 +11,7 @@ export type Location = "cpu" | "gpu-buffer";
 type CreateSession = (model: Uint8Array, locations: Readonly<Record<string, Location>>) => Promise<InferenceSession>;
 
 export interface DeviceMemory {
+  /** From the host, or a copy of what is on the device. */
   upload(tensor: Tensor, type: TensorType): Promise<Tensor>;
   download(tensor: Tensor, type: TensorType): Promise<Tensor>;
 }

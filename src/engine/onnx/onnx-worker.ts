@@ -19,6 +19,8 @@ interface Program extends Omit<ModelSource, "model"> {
 interface Entry {
   current: Tensor;
   spare: Tensor | undefined;
+  /** The program whose result it is. */
+  maker: number | undefined;
   readonly type: TensorType;
 }
 
@@ -90,10 +92,19 @@ async function fromState({ current, type }: Entry): Promise<HostTensor> {
 }
 
 /** Puts a value in the place of an entry's. The device's memory is freed here, not when the garbage is collected. */
-function replace(held: Entry, value: Tensor): void {
+function replace(held: Entry, value: Tensor, maker?: number): void {
   if (device) held.current.dispose();
   else held.spare = held.current;
   held.current = value;
+  held.maker = maker;
+}
+
+/** Copies what a program left in states: a result on the device that outlives its session ends the process when it is freed. */
+async function adopt(program: number): Promise<void> {
+  if (!device) return;
+  for (const entries of states.values())
+    for (const held of entries.values())
+      if (held.maker === program) replace(held, await device.upload(held.current, held.type));
 }
 
 async function run({ program: id, inputs, state: stateId }: Calls["run"]["request"]): Promise<HostTensors> {
@@ -124,7 +135,7 @@ async function run({ program: id, inputs, state: stateId }: Calls["run"]["reques
     const held = entry(name);
     const updated = results[outputName(name)];
     if (!updated) throw new Error(`run: state entry ${name} was not computed`);
-    replace(held, updated);
+    replace(held, updated, id);
   }
   return Object.fromEntries(program.outputs.map((name) => [name, toHost(results[outputName(name)] as Tensor)]));
 }
@@ -137,7 +148,9 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
   },
   run,
   closeProgram: async (id) => {
-    await found(programs, id, "program").session.release();
+    const { session } = found(programs, id, "program");
+    await adopt(id);
+    await session.release();
     programs.delete(id);
     return undefined;
   },
@@ -147,6 +160,7 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
       entries.set(name, {
         current: await toState(value),
         spare: undefined,
+        maker: undefined,
         type: { dtype: value.dtype, shape: value.shape },
       });
     states.set(nextId, entries);

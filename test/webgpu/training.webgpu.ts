@@ -1,0 +1,87 @@
+/** Whole training steps of small CLIP models: the device arrives where the reference engine does. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
+import { createOnnxEngine } from "../../src/engine/onnx/onnx-engine.ts";
+import { createReferenceEngine } from "../../src/engine/reference/reference-engine.ts";
+import { type ClipConfig, initialise } from "../../src/model/index.ts";
+import type { AdamW } from "../../src/train/optimizer.ts";
+import { createTrainer, type PairBatch } from "../../src/train/trainer.ts";
+import { expectSame } from "../engine/conformance/case.ts";
+import { uniform } from "../graph/random.ts";
+
+const [BATCH, SIDE, CONTEXT, STEPS] = [4, 32, 12, 2];
+const text = { contextLength: CONTEXT, vocabSize: 96, width: 32, layers: 2, heads: 2 };
+
+const MODELS = {
+  "a vision transformer": {
+    embedDim: 16,
+    imageSize: SIDE,
+    vision: { kind: "vit", width: 32, layers: 2, heads: 2, patchSize: 8 },
+    text,
+    activation: "quickGelu",
+  },
+  "a residual network": {
+    embedDim: 16,
+    imageSize: SIDE,
+    vision: { kind: "resnet", width: 8, layers: [1, 1, 1, 1], heads: 4 },
+    text,
+    activation: "gelu",
+  },
+} as const satisfies Record<string, ClipConfig>;
+
+// Moments near 0 divide differences of rounding: the floor keeps them small.
+const ADAM: AdamW = { beta1: 0.9, beta2: 0.98, epsilon: 1e-3, weightDecay: 0.1 };
+
+function batches(): PairBatch[] {
+  const next = uniform(5);
+  return Array.from({ length: STEPS }, () => {
+    const images = Uint8Array.from({ length: BATCH * SIDE * SIDE * 3 }, () => next() * 256);
+    const tokens = new Int32Array(BATCH * CONTEXT);
+    for (let row = 0; row < BATCH; row++) {
+      const words = 3 + Math.floor(next() * 6);
+      tokens[row * CONTEXT] = 94;
+      for (let i = 1; i <= words; i++) tokens[row * CONTEXT + i] = 1 + Math.floor(next() * 90);
+      tokens[row * CONTEXT + words + 1] = 95;
+    }
+    return { images, tokens };
+  });
+}
+
+async function train(engine: Engine, config: ClipConfig, microBatch: number) {
+  const trainer = await createTrainer(engine, { config, adam: ADAM, batch: BATCH, microBatch }, initialise(config, 7));
+  const metrics = [];
+  for (const [step, { images, tokens }] of batches().entries()) {
+    const pieces = Array.from({ length: BATCH / microBatch }, (_, i) => ({
+      images: images.subarray(i * microBatch * SIDE * SIDE * 3, (i + 1) * microBatch * SIDE * SIDE * 3),
+      tokens: tokens.subarray(i * microBatch * CONTEXT, (i + 1) * microBatch * CONTEXT),
+    }));
+    metrics.push(await trainer.step(pieces, 1e-3, step));
+  }
+  const state = await trainer.read();
+  await trainer.close();
+  return { metrics, state };
+}
+
+describe("training steps", () => {
+  let engine: Engine;
+  beforeAll(async () => {
+    engine = await createOnnxEngine({ executionProvider: "webgpu" });
+  });
+  afterAll(() => engine.close());
+
+  for (const [name, config] of Object.entries<ClipConfig>(MODELS))
+    for (const microBatch of [BATCH, BATCH / 2])
+      it(`of ${name}, ${microBatch} of ${BATCH} pairs at once`, async () => {
+        const expected = await train(createReferenceEngine(), config, microBatch);
+        const found = await train(engine, config, microBatch);
+        for (const [step, want] of expected.metrics.entries()) {
+          const got = found.metrics[step];
+          expect(got?.loss).toBeCloseTo(want.loss, 4);
+          expect(got?.accuracy).toBe(want.accuracy);
+          expect(got?.notFinite).toEqual([]);
+          expect(Math.abs((got?.gradientNorm ?? 0) / want.gradientNorm - 1)).toBeLessThan(1e-4);
+        }
+        expect(Object.keys(found.state).sort()).toEqual(Object.keys(expected.state).sort());
+        for (const [entry, value] of Object.entries(expected.state)) expectSame(entry, found.state[entry], value, 1e-3);
+      });
+});

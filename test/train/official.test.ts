@@ -38,12 +38,8 @@ describe("AdamW in float64 on the reference engine", () => {
     for (let step = 0; step < STEPS[model]; step++) {
       const moment = record.history_f64[step];
       if (!moment) throw new Error(`no step ${step} on record`);
-      const { images, tokens } = batches(step);
+      const { images, tokens, maxLength } = batches(step);
       const context = config.text.contextLength;
-      const maxLength = tokens.reduce(
-        (longest, id, i) => (id === 0 ? longest : Math.max(longest, (i % context) + 1)),
-        0,
-      );
       const cut = Array.from({ length: BATCH }, (_, row) => [
         ...tokens.subarray(row * context, row * context + maxLength),
       ]);

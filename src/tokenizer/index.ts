@@ -3,6 +3,7 @@ import { readTokenizerJson } from "./tokenizer-json.ts";
 
 export { cleanText } from "./clean.ts";
 export { loadClipTokenizer } from "./load-vocabulary.ts";
+export { type OfficialTokenizerOptions, officialMerges, officialTokenizer } from "./official.ts";
 export {
   type BpeTokenizerOptions,
   createBpeTokenizer,
@@ -13,11 +14,13 @@ export {
 export type { TokenizerJson } from "./tokenizer-json.ts";
 export { type TrainBpeOptions, type TrainBpeProgress, trainBpe } from "./train-bpe.ts";
 export { type Merge, parseClipVocabulary } from "./vocabulary.ts";
+export type { SpecialTokens } from "./words.ts";
 
 /**
  * The tokenizer that `toJSON` described.
  * @throws one line that names the entry, what was expected and what came.
  */
 export function tokenizerFromJson(json: unknown): Tokenizer {
-  return createBpeTokenizer(readTokenizerJson(json));
+  const { merges, specialTokens } = readTokenizerJson(json);
+  return createBpeTokenizer(merges, { specialTokens });
 }

@@ -1,4 +1,5 @@
 import { type Merge, parseMerge, quote } from "./vocabulary.ts";
+import { MARKS, type SpecialTokens } from "./words.ts";
 
 const format = "clip-ts/tokenizer";
 const version = 1;
@@ -11,19 +12,28 @@ export interface TokenizerJson {
   readonly vocabSize: number;
   /** In rank order, each `"left right"` in the characters of the byte alphabet. */
   readonly merges: readonly string[];
+  /** How the two marks are spelled in a text. @default "openai" */
+  readonly specialTokens?: SpecialTokens;
 }
 
-export function writeTokenizerJson(merges: readonly Merge[]): TokenizerJson {
+/** What a saved tokenizer is made of. */
+export interface ReadTokenizer {
+  readonly merges: readonly Merge[];
+  readonly specialTokens: SpecialTokens;
+}
+
+export function writeTokenizerJson(merges: readonly Merge[], specialTokens: SpecialTokens): TokenizerJson {
   return {
     format,
     version,
     vocabSize: 512 + merges.length + 2,
     merges: merges.map(([left, right]) => `${left} ${right}`),
+    ...(specialTokens === "openai" ? {} : { specialTokens }),
   };
 }
 
 /** @throws one line that names the entry, what was expected and what came. */
-export function readTokenizerJson(json: unknown): Merge[] {
+export function readTokenizerJson(json: unknown): ReadTokenizer {
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     throw new Error(`tokenizer JSON: expected an object, got ${describe(json)}`);
   }
@@ -34,7 +44,7 @@ export function readTokenizerJson(json: unknown): Merge[] {
   if (fields.version !== version) {
     throw new Error(`tokenizer JSON: expected version ${version}, got ${describe(fields.version)}`);
   }
-  const { merges, vocabSize } = fields;
+  const { merges, vocabSize, specialTokens = "openai" } = fields;
   if (!Array.isArray(merges)) {
     throw new Error(`tokenizer JSON: expected merges to be an array, got ${describe(merges)}`);
   }
@@ -43,12 +53,21 @@ export function readTokenizerJson(json: unknown): Merge[] {
       `tokenizer JSON: expected vocabSize ${512 + merges.length + 2} (512 + ${merges.length} merges + 2), got ${describe(vocabSize)}`,
     );
   }
-  return merges.map((merge: unknown, rank) => {
+  if (!isSpecialTokens(specialTokens)) {
+    throw new Error(
+      `tokenizer JSON: expected specialTokens to be one of ${Object.keys(MARKS).join(", ")}, got ${describe(specialTokens)}`,
+    );
+  }
+  const parsed = merges.map((merge: unknown, rank) => {
     const where = `tokenizer JSON: merges[${rank}]`;
     if (typeof merge !== "string") throw new Error(`${where}: expected a string, got ${describe(merge)}`);
     return parseMerge(merge, where);
   });
+  return { merges: parsed, specialTokens };
 }
+
+const isSpecialTokens = (value: unknown): value is SpecialTokens =>
+  typeof value === "string" && Object.hasOwn(MARKS, value);
 
 function describe(value: unknown): string {
   if (typeof value === "string") return quote(value);

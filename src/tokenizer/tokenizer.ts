@@ -4,7 +4,7 @@ import { cleanText } from "./clean.ts";
 import { type TokenizerJson, writeTokenizerJson } from "./tokenizer-json.ts";
 import { buildVocabulary, type Merge, quote } from "./vocabulary.ts";
 import { createWordCache } from "./word-cache.ts";
-import { endOfTextMark, splitWords, startOfTextMark } from "./words.ts";
+import { MARKS, type SpecialTokens, splitWords } from "./words.ts";
 
 export interface TokenizeOptions {
   /** How many ids a row has. @default 77 */
@@ -47,6 +47,8 @@ export interface Tokenizer {
 export interface BpeTokenizerOptions {
   /** How many words' ids are remembered, about 200 bytes each. @default 65536 */
   readonly cachedWords?: number;
+  /** Which spelling of the two marks a text may contain: `<|endoftext|>` or open_clip's `<end_of_text>`. @default "openai" */
+  readonly specialTokens?: SpecialTokens;
 }
 
 /**
@@ -54,6 +56,8 @@ export interface BpeTokenizerOptions {
  * @throws if a merge uses a token that no earlier merge made, or makes one that exists.
  */
 export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokenizerOptions = {}): Tokenizer {
+  const { specialTokens = "openai", cachedWords = 65_536 } = options;
+  const [startMark, endMark] = MARKS[specialTokens];
   const vocabulary = buildVocabulary(merges);
   const table = createMergeTable(merges.length);
   const firstMerged = vocabulary.tokens.length - merges.length;
@@ -62,18 +66,18 @@ export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokeniz
   const startOfText = vocabulary.tokens.length;
   const endOfText = startOfText + 1;
   const vocabSize = endOfText + 1;
-  const tokenBytes = [...vocabulary.tokens, startOfTextMark, endOfTextMark].map((token) => {
+  const tokenBytes = [...vocabulary.tokens, startMark, endMark].map((token) => {
     const bytes = bytesOfToken(token);
     if (bytes === undefined) throw new Error(`token ${quote(token)}: a character is not of the byte alphabet`);
     return bytes;
   });
-  const cache = createWordCache((word) => encodeWord(word, table), options.cachedWords ?? 65_536);
+  const cache = createWordCache((word) => encodeWord(word, table), cachedWords);
 
   function encode(text: string): number[] {
     const ids: number[] = [];
-    for (const word of splitWords(cleanText(text))) {
-      if (word === startOfTextMark) ids.push(startOfText);
-      else if (word === endOfTextMark) ids.push(endOfText);
+    for (const word of splitWords(cleanText(text), specialTokens)) {
+      if (word === startMark) ids.push(startOfText);
+      else if (word === endMark) ids.push(endOfText);
       else for (const id of cache.idsOf(word)) ids.push(id);
     }
     return ids;
@@ -124,5 +128,6 @@ export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokeniz
     return { ids, shape: [list.length, contextLength], lengths };
   }
 
-  return { vocabSize, startOfText, endOfText, encode, decode, tokenize, toJSON: () => writeTokenizerJson(merges) };
+  const toJSON = (): TokenizerJson => writeTokenizerJson(merges, specialTokens);
+  return { vocabSize, startOfText, endOfText, encode, decode, tokenize, toJSON };
 }

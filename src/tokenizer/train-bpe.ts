@@ -3,7 +3,7 @@ import { byteCharacters, endOfWord } from "./bytes.ts";
 import { cleanText } from "./clean.ts";
 import { createHeap } from "./heap.ts";
 import type { Merge } from "./vocabulary.ts";
-import { endOfTextMark, splitWords, startOfTextMark } from "./words.ts";
+import { MARKS, splitWords } from "./words.ts";
 
 export interface TrainBpeProgress {
   readonly phase: "counting" | "merging";
@@ -48,7 +48,7 @@ async function countWords(
   let done = 0;
   const count = (caption: string): void => {
     for (const word of splitWords(cleanText(caption))) {
-      if (word !== startOfTextMark && word !== endOfTextMark) counts.set(word, (counts.get(word) ?? 0) + 1);
+      if (!MARKS.openai.includes(word)) counts.set(word, (counts.get(word) ?? 0) + 1);
     }
     done++;
     if (done % 10_000 === 0) onProgress?.({ phase: "counting", done });

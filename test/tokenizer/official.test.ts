@@ -1,8 +1,14 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Merge, parseClipVocabulary, type Tokenizer } from "../../src/tokenizer/index.ts";
+import {
+  type Merge,
+  officialMerges,
+  officialTokenizer,
+  type Tokenizer,
+  tokenizerFromJson,
+} from "../../src/tokenizer/index.ts";
 import { buildVocabulary } from "../../src/tokenizer/vocabulary.ts";
-import { clipMergesText, clipTokenizer, golden } from "./golden.ts";
+import { golden } from "./golden.ts";
 
 interface TokenizeCase {
   readonly group: string;
@@ -37,8 +43,8 @@ const sha256 = (text: string): string => createHash("sha256").update(text).diges
 let tokenizer: Tokenizer;
 let merges: readonly Merge[];
 beforeAll(async () => {
-  tokenizer = await clipTokenizer();
-  merges = parseClipVocabulary(await clipMergesText());
+  tokenizer = await officialTokenizer();
+  merges = await officialMerges();
 });
 
 test("the vocabulary is the official one, entry by entry", () => {
@@ -87,6 +93,26 @@ test("decode gives the official text", () => {
     .map((one) => ({ ...one, got: tokenizer.decode(one.ids) }))
     .filter(({ text, got }) => text !== got);
   expect(wrong).toEqual([]);
+});
+
+test("open_clip's tokenizer differs in the spelling of the marks alone", async () => {
+  interface Difference {
+    readonly text: string;
+    readonly openai_ids: readonly number[];
+    readonly open_clip_ids: readonly number[];
+  }
+  const openClip = await officialTokenizer({ specialTokens: "open_clip" });
+  const { special, differences } =
+    golden<Record<"special" | "differences", readonly Difference[]>>("open_clip_differences.json");
+  expect(special.length + differences.length).toBe(36);
+  for (const { text, openai_ids, open_clip_ids } of [...special, ...differences]) {
+    expect(tokenizer.encode(text), text).toEqual(openai_ids);
+    expect(openClip.encode(text), text).toEqual(open_clip_ids);
+  }
+  const again = tokenizerFromJson(JSON.parse(JSON.stringify(openClip.toJSON())));
+  expect(again.encode("<START_OF_TEXT>a")).toEqual([49406, 320]);
+  expect(again.decode([49406, 320])).toBe("<start_of_text>a ");
+  expect(await officialTokenizer()).toBe(tokenizer);
 });
 
 test("tokenize answers the official calls, errors included", () => {

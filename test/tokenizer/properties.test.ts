@@ -5,15 +5,15 @@ import { createHeap } from "../../src/tokenizer/heap.ts";
 import {
   cleanText,
   createBpeTokenizer,
+  officialTokenizer,
   type Tokenizer,
   tokenizerFromJson,
   trainBpe,
 } from "../../src/tokenizer/index.ts";
-import { clipTokenizer } from "./golden.ts";
 
 let clip: Tokenizer;
 beforeAll(async () => {
-  clip = await clipTokenizer();
+  clip = await officialTokenizer();
 });
 
 const anyText = fc.oneof(

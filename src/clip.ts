@@ -1,7 +1,15 @@
 import type { Engine, HostTensors, Program } from "./engine/engine.ts";
 import { hostTensor, type Tensor, trace } from "./graph/index.ts";
-import { type DecodedImage, decodeImage, evalTransform, type Interpolation } from "./image/index.ts";
-import { type ClipConfig, encodeImage, encodeText, normalizePixels, type Params } from "./model/index.ts";
+import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
+import {
+  type ClipConfig,
+  encodeImage,
+  encodeText,
+  normalizePixels,
+  type Params,
+  PIXEL_DEVIATION,
+  PIXEL_MEAN,
+} from "./model/index.ts";
 import type { Tokenizer } from "./tokenizer/index.ts";
 
 /** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
@@ -59,7 +67,7 @@ interface Model {
   readonly config: ClipConfig;
   readonly weights: HostTensors;
   readonly tokenizer: Tokenizer;
-  readonly interpolation: Interpolation;
+  readonly preprocess: PreprocessConfig;
   readonly templates: readonly string[];
 }
 
@@ -87,7 +95,15 @@ export class CLIP {
     const { weights, fingerprint } = await readWeights(run);
     const { interpolation = "bicubic", templates } = run.recipe;
     const { model: config, tokenizer } = run;
-    const model = { fingerprint, config, weights, tokenizer, interpolation, templates };
+    const preprocess: PreprocessConfig = {
+      size: config.imageSize,
+      resize: "shortest",
+      interpolation,
+      mean: PIXEL_MEAN,
+      deviation: PIXEL_DEVIATION,
+      fill: 0,
+    };
+    const model = { fingerprint, config, weights, tokenizer, preprocess, templates };
     if (engine) return new CLIP(model, engine, false);
     const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
     return new CLIP(model, await createOnnxEngine(threads === undefined ? {} : { threads }), true);
@@ -95,6 +111,11 @@ export class CLIP {
 
   get config(): ClipConfig {
     return this.#model.config;
+  }
+
+  /** How pictures become the model's input. */
+  get preprocess(): PreprocessConfig {
+    return this.#model.preprocess;
   }
 
   get tokenizer(): Tokenizer {
@@ -226,19 +247,18 @@ export class CLIP {
   async #pixels(image: ImageInput | undefined): Promise<Uint8Array> {
     if (image === undefined) throw new Error("encodeImage: expected a picture, got undefined");
     const decoded = typeof image === "string" || image instanceof Uint8Array ? await decodeImage(image) : image;
-    const { imageSize: size } = this.#model.config;
-    return evalTransform(decoded, { size, interpolation: this.#model.interpolation }).data;
+    return preprocess(decoded, this.#model.preprocess).data;
   }
 
   #imageProgram(batch: number): Promise<Program> {
-    const { config } = this.#model;
+    const { config, preprocess: statistics } = this.#model;
     const { imageSize: size } = config;
     return this.#program(
       `image ${batch}`,
       "images",
       "u8",
       [batch, size, size, 3],
-      (params, images) => encodeImage(params, normalizePixels(images), config).features,
+      (params, images) => encodeImage(params, normalizePixels(images, statistics), config).features,
     );
   }
 

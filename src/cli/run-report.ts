@@ -12,7 +12,7 @@ import {
 } from "../data/index.ts";
 import { classWeights } from "../eval/class-weights.ts";
 import { type EmojiResult, evaluateEmoji } from "../eval/emoji.ts";
-import { type DecodedImage, evalTransform, type RgbImage } from "../image/index.ts";
+import { type DecodedImage, preprocess, type RgbImage } from "../image/index.ts";
 import { type ReportPicture, type ReportPrediction, type ReportTable, reportPage } from "../train/report.ts";
 import { onDisk, type RunFolder, readMetrics, reportPath } from "../train/run-folder.ts";
 
@@ -162,7 +162,7 @@ async function somePairs(
 async function dataAddress(image: DecodedImage | undefined, clip: CLIP): Promise<string> {
   if (!image) return "data:,";
   const { default: sharp } = await import("sharp");
-  const { data, width, height }: RgbImage = evalTransform(image, { size: clip.config.imageSize });
+  const { data, width, height }: RgbImage = preprocess(image, clip.preprocess);
   const png = await sharp(data, { raw: { width, height, channels: 3 } })
     .png({ palette: true })
     .toBuffer();

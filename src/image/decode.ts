@@ -20,7 +20,7 @@ const FORMATS = new Set(["jpeg", "png", "webp", "gif", "tiff", "heif"]);
 /**
  * Decodes the first frame of a JPEG, PNG, WebP, GIF, TIFF or AVIF picture to 8-bit RGB as the official transform sees
  * it: the EXIF rotation, colour profiles and gamma are not applied; 16-bit pictures keep their high byte. Alpha and the
- * like come along for `evalTransform`. Errors are one line that names the file.
+ * like come along for `preprocess`. Errors are one line that names the file.
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
   const name = options.name ?? (typeof input === "string" ? input : "image");
@@ -43,7 +43,8 @@ export async function decodeImage(input: string | Uint8Array, options: DecodeOpt
       .toBuffer({ resolveWithObject: true });
     if (isCmyk) return fromCmyk(data, info.width, info.height);
     const ignoreAlpha = format === "png" && !hasAlphaChannel(bytes);
-    return fromChannels(data, info.width, info.height, info.channels, isIndexed(metadata), ignoreAlpha);
+    const palette = isIndexed(metadata) ? paletteOf(bytes, metadata) : undefined;
+    return fromChannels(data, info.width, info.height, info.channels, palette, ignoreAlpha);
   } catch (error) {
     throw new Error(`${name}: cannot be decoded: ${firstLine(error)}`);
   }
@@ -70,6 +71,27 @@ function isIndexed(metadata: Metadata): boolean {
   return metadata.format === "gif" || metadata.isPalette === true || metadata.bitsPerSample === 1;
 }
 
+const BLACK_AND_WHITE = Uint8Array.from({ length: 768 }, (_, i) => (i < 3 ? 0 : 255));
+
+/** RGB of 256 indices; those that the file does not define are black. */
+function paletteOf(bytes: Uint8Array, { format, bitsPerSample, isPalette }: Metadata): Uint8Array {
+  if (bitsPerSample === 1 && !isPalette) return BLACK_AND_WHITE;
+  const palette = new Uint8Array(768);
+  if (format === "png") palette.set(pngChunk(bytes, "PLTE").subarray(0, 768));
+  return palette;
+}
+
+/** The first chunk of that type before the pixels, empty if there is none. */
+function pngChunk(png: Uint8Array, type: string): Uint8Array {
+  const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
+  for (let at = 8; at + 12 <= png.length; at += 12 + view.getUint32(at)) {
+    const found = String.fromCharCode(...png.subarray(at + 4, at + 8));
+    if (found === type) return png.subarray(at + 8, at + 8 + view.getUint32(at));
+    if (found === "IDAT") break;
+  }
+  return new Uint8Array(0);
+}
+
 /** A PNG of colour type 4 or 6; otherwise transparency comes from a tRNS chunk, which the official transform ignores. */
 function hasAlphaChannel(png: Uint8Array): boolean {
   const colourType = png[25];
@@ -81,14 +103,14 @@ function fromChannels(
   width: number,
   height: number,
   channels: number,
-  nearest: boolean,
+  palette: Uint8Array | undefined,
   ignoreAlpha: boolean,
 ): DecodedImage {
   const pixels = width * height;
   if (samples.length !== pixels * channels || channels < 1 || channels > 4) {
     throw new Error(`${width} x ${height} x ${channels} samples expected, got ${samples.length}`);
   }
-  if (channels === 3) return { width, height, data: tight(samples), ...(nearest ? { nearest } : {}) };
+  if (channels === 3) return { width, height, data: tight(samples), ...(palette ? { palette } : {}) };
   const gray = channels < 3;
   const data = new Uint8Array(pixels * 3);
   const alpha = channels === 3 || channels === 1 ? undefined : new Uint8Array(pixels);
@@ -103,8 +125,8 @@ function fromChannels(
       opaque &&= a === 255;
     }
   }
-  const keepAlpha = alpha && !opaque && !nearest && !ignoreAlpha;
-  return { width, height, data, ...(nearest ? { nearest } : {}), ...(keepAlpha ? { alpha } : {}) };
+  const keepAlpha = alpha && !opaque && !palette && !ignoreAlpha;
+  return { width, height, data, ...(palette ? { palette } : {}), ...(keepAlpha ? { alpha } : {}) };
 }
 
 function fromCmyk(samples: Uint8Array, width: number, height: number): DecodedImage {

@@ -12,8 +12,8 @@ export interface RgbImage {
 export interface DecodedImage extends RgbImage {
   /** `[height, width]`, absent where every pixel is opaque. Colours are resampled premultiplied by it, then it is dropped. */
   readonly alpha?: Uint8Array;
-  /** Palette and 1-bit pictures: the official transform takes the nearest pixel instead of filtering. */
-  readonly nearest?: boolean;
+  /** RGB of the indices of a palette or 1-bit picture: the official transform takes the nearest pixel instead of filtering. */
+  readonly palette?: Uint8Array;
   /** `[height, width, 4]`, 0 = no ink: the picture is resampled in these and becomes RGB after it. */
   readonly cmyk?: Uint8Array;
 }

@@ -1,34 +1,6 @@
 import { type Interpolation, type Rectangle, resample, resampleNearest, type Samples } from "./resample.ts";
 import type { DecodedImage, RgbImage } from "./rgb.ts";
 
-export interface EvalTransformOptions {
-  /** Side of the square result in pixels. */
-  readonly size: number;
-  /** @default "bicubic", as the published models were trained */
-  readonly interpolation?: Interpolation;
-}
-
-/**
- * The official evaluation transform up to the pixels: the shorter side to `size`, the longer one truncated to
- * `int(size * long / short)`, a centre crop, then RGB. Result: `[size, size, 3]`, equal to the official one bit for bit.
- */
-export function evalTransform(image: DecodedImage, options: EvalTransformOptions): RgbImage {
-  const { size, interpolation = "bicubic" } = options;
-  if (!Number.isInteger(size) || size < 1)
-    throw new Error(`evalTransform: size must be a whole number of pixels, got ${size}`);
-  checkImage(image);
-  const short = Math.min(image.width, image.height);
-  const width = image.width === short ? size : Math.trunc((size * image.width) / short);
-  const height = image.height === short ? size : Math.trunc((size * image.height) / short);
-  const crop = {
-    left: roundHalfToEven((width - size) / 2),
-    top: roundHalfToEven((height - size) / 2),
-    width: size,
-    height: size,
-  };
-  return resizeAndCrop(image, width, height, interpolation, crop);
-}
-
 /** Resizes the whole picture to `width` x `height` in the mode it was stored in, cuts `crop` out of it, converts to RGB. */
 export function resizeAndCrop(
   image: DecodedImage,
@@ -42,23 +14,17 @@ export function resizeAndCrop(
   const rgb: Samples = { width: image.width, height: image.height, channels: 3, data: image.data };
   const unchanged = !box && width === image.width && height === image.height;
   if (unchanged) return resample(rgb, options);
-  if (image.nearest && !box) return resampleNearest(rgb, width, height, crop);
+  if (image.palette && !box) return resampleNearest(rgb, width, height, crop);
   if (image.cmyk) return cmykToRgb(resample({ ...rgb, channels: 4, data: image.cmyk }, options));
   if (image.alpha) return unpremultiply(resample(premultiply(image, image.alpha), options));
   return resample(rgb, options);
 }
 
-function checkImage(image: RgbImage): void {
-  const expected = image.width * image.height * 3;
-  if (expected > 0 && image.data.length === expected) return;
-  throw new Error(`image: ${image.width} x ${image.height} needs ${expected} bytes of RGB, got ${image.data.length}`);
-}
-
-/** Python's `round`, which the official crop offset goes through. */
-function roundHalfToEven(x: number): number {
-  const floor = Math.floor(x);
-  if (x - floor !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
+/** The colour that `fill` is in the picture's own mode, as RGB. */
+export function fillOf(image: DecodedImage, fill: number): readonly number[] {
+  if (image.cmyk) return [...cmykToRgb({ width: 1, height: 1, channels: 4, data: new Uint8Array(4).fill(fill) }).data];
+  if (image.palette) return [...image.palette.subarray(fill * 3, fill * 3 + 3)];
+  return [fill, fill, fill];
 }
 
 /** `a * b / 255`, rounded as Pillow's MULDIV255 does. */

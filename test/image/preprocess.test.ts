@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { decodeImage, evalTransform } from "../../src/image/index.ts";
+import { decodeImage, preprocess } from "../../src/image/index.ts";
+import { official } from "./official.ts";
 
 // A part of the project's fixtures lies in the repository; CLIP_TS_FIXTURES=<folder> runs all of them.
 const fixtures = process.env.CLIP_TS_FIXTURES;
@@ -33,8 +34,35 @@ describe("the official evaluation transform, bit for bit", () => {
   const cases = images.flatMap(({ file, mode, expected }) => expected.map((wanted) => ({ file, mode, ...wanted })));
   test.each(cases.filter(({ file }) => !different.has(file)))("$file ($mode) to $n_px", async (wanted) => {
     const image = await decodeImage(pathOf(wanted.file));
-    const { data, width, height } = evalTransform(image, { size: wanted.n_px });
+    const { data, width, height } = preprocess(image, official(wanted.n_px));
     expect([width, height]).toEqual([wanted.n_px, wanted.n_px]);
+    expect(createHash("sha256").update(data).digest("hex")).toBe(wanted.rgb_sha256);
+  });
+});
+
+const { cases: openClip } = z
+  .object({
+    cases: z.array(
+      z.object({
+        image: z.string(),
+        size: z.union([z.number(), z.tuple([z.number(), z.number()])]),
+        resize_mode: z.enum(["shortest", "squash", "longest"]),
+        interpolation: z.enum(["bicubic", "bilinear"]),
+        fill_color: z.number(),
+        width: z.number(),
+        height: z.number(),
+        rgb_sha256: z.string(),
+      }),
+    ),
+  })
+  .parse(JSON.parse(readFileSync(new URL("open_clip.json", folder), "utf8")));
+
+describe("open_clip's evaluation transform, bit for bit", () => {
+  test.each(openClip)("$image $resize_mode $interpolation to $size, fill $fill_color", async (wanted) => {
+    const { resize_mode: resize, interpolation, fill_color: fill } = wanted;
+    const image = await decodeImage(pathOf(wanted.image));
+    const { data, width, height } = preprocess(image, official(wanted.size, { resize, interpolation, fill }));
+    expect([width, height]).toEqual([wanted.width, wanted.height]);
     expect(createHash("sha256").update(data).digest("hex")).toBe(wanted.rgb_sha256);
   });
 });

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { evalTransform } from "../../src/image/index.ts";
+import { preprocess } from "../../src/image/index.ts";
 import { type Interpolation, resample } from "../../src/image/resample.ts";
 import { resizeAndCrop } from "../../src/image/transform.ts";
 import { noise } from "./noise.ts";
+import { official } from "./official.ts";
 
 /** The same filter in floating point, without rounding between the passes: no shared code but the definition. */
 function inFloat(data: Uint8Array, width: number, height: number, toWidth: number, toHeight: number, cubic: boolean) {
@@ -100,20 +101,23 @@ describe("resampler", () => {
   test("colours under full transparency do not bleed; half transparency keeps its colour", () => {
     const data = Uint8Array.of(255, 0, 0, 0, 255, 0, 255, 0, 0, 0, 255, 0);
     const alpha = Uint8Array.of(255, 0, 255, 0);
-    const { data: mixed } = evalTransform({ width: 2, height: 2, data, alpha }, { size: 1, interpolation: "bilinear" });
+    const { data: mixed } = preprocess(
+      { width: 2, height: 2, data, alpha },
+      official(1, { interpolation: "bilinear" }),
+    );
     expect([...mixed]).toEqual([255, 0, 0]);
   });
 
   test("an image that already fits is copied, not filtered", () => {
     const image = noise(20, 20, 1);
-    expect(evalTransform(image, { size: 20 }).data).toEqual(image.data);
+    expect(preprocess(image, official(20)).data).toEqual(image.data);
   });
 
   test("wrong sizes are refused with what was expected and what came", () => {
-    expect(() => evalTransform({ width: 2, height: 2, data: new Uint8Array(11) }, { size: 2 })).toThrow(
-      "image: 2 x 2 needs 12 bytes of RGB, got 11",
+    expect(() => preprocess({ width: 2, height: 2, data: new Uint8Array(11) }, official(2))).toThrow(
+      "preprocess: 2 x 2 pixels need 12 bytes of RGB, got 11",
     );
-    expect(() => evalTransform(noise(4, 4, 1), { size: 0 })).toThrow(/size must be a whole number/);
+    expect(() => preprocess(noise(4, 4, 1), official(0))).toThrow(/size must be a whole number/);
     const samples = { ...noise(4, 4, 1), channels: 3 };
     const box = { left: 2, top: 0, width: 3, height: 4 };
     expect(() => resample(samples, { width: 2, height: 2, interpolation: "bicubic", box })).toThrow(

@@ -9,6 +9,7 @@ import {
   type Params,
   PIXEL_DEVIATION,
   PIXEL_MEAN,
+  shortensTexts,
 } from "./model/index.ts";
 import type { Tokenizer } from "./tokenizer/index.ts";
 
@@ -183,7 +184,8 @@ export class CLIP {
     const rows = new Array<Float32Array>(texts.length);
     for (const { start, count, batch } of pieces(texts.length)) {
       const longest = lengths[order[start + count - 1] ?? 0] ?? 0;
-      const length = Math.min(contextLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+      const rounded = Math.min(contextLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+      const length = shortensTexts(this.#model.config) ? rounded : contextLength;
       const tokens = new Int32Array(batch * length);
       for (let i = 0; i < count; i++) {
         const from = (order[start + i] ?? 0) * contextLength;

@@ -7,4 +7,5 @@ export { NAMINGS, type Naming, type NamingKind, type NamingRule, type StoredPart
 export { openSafetensors, readSafetensors, type TensorFile } from "./safetensors.ts";
 export type { StoredTensor } from "./safetensors-header.ts";
 export { writeSafetensors } from "./safetensors-write.ts";
+export { clipConfigSchema } from "./stored-config.ts";
 export type { StoredDType } from "./stored-dtypes.ts";

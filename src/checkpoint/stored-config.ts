@@ -12,11 +12,35 @@ const size = z
   .min(1)
   .max(2 ** 24);
 
-const schema = z.strictObject({
+const flag = z.boolean().exactOptional();
+const activation = z.enum(["quickGelu", "gelu", "geluTanh"]);
+const transformer = {
+  width: size,
+  layers,
+  heads: size,
+  mlpWidth: size.exactOptional(),
+  activation: activation.exactOptional(),
+  epsilon: z.number().positive().lt(1).exactOptional(),
+  projection: z.enum(["matrix", "linear", "none"]).exactOptional(),
+};
+
+/** The shape of a configuration in JSON; `checkConfig` says whether its sizes fit each other. */
+export const clipConfigSchema = z.strictObject({
   embedDim: size,
   imageSize: size,
   vision: z.discriminatedUnion("kind", [
-    z.strictObject({ kind: z.literal("vit"), width: size, layers, heads: size, patchSize: size }),
+    z.strictObject({
+      kind: z.literal("vit"),
+      ...transformer,
+      patchSize: size,
+      patchBias: flag,
+      classToken: flag,
+      preNorm: flag,
+      pool: z.enum(["class", "average", "map", "attentional"]).exactOptional(),
+      normAfterPool: flag,
+      poolHeads: size.exactOptional(),
+      poolQueries: size.exactOptional(),
+    }),
     z.strictObject({
       kind: z.literal("resnet"),
       width: size,
@@ -24,8 +48,16 @@ const schema = z.strictObject({
       heads: size,
     }),
   ]),
-  text: z.strictObject({ contextLength: size, vocabSize: size, width: size, layers, heads: size }),
-  activation: z.enum(["quickGelu", "gelu"]),
+  text: z.strictObject({
+    ...transformer,
+    contextLength: size,
+    vocabSize: size,
+    causal: flag,
+    pool: z.enum(["argmax", "eos", "last", "first"]).exactOptional(),
+    endOfText: z.int().min(0).exactOptional(),
+  }),
+  activation,
+  logitBias: flag,
 }) satisfies z.ZodType<ClipConfig>;
 
 /** The configuration in a file's metadata, if there is one; throws an error of one line if it is none that can be. */
@@ -41,7 +73,7 @@ export function storedConfig(metadata: ReadonlyMap<string, string>): ClipConfig 
   } catch {
     return fail("not JSON");
   }
-  const { data, error } = schema.safeParse(json);
+  const { data, error } = clipConfigSchema.safeParse(json);
   if (!data) return fail(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`)[0] ?? "wrong");
   try {
     checkConfig(data);

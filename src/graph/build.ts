@@ -221,6 +221,8 @@ export function output(source: Tensor, index: number): Tensor {
 export const relu = (x: Tensor): Tensor => node("relu", {}, [x]);
 export const quickGelu = (x: Tensor): Tensor => node("quickGelu", {}, [x]);
 export const gelu = (x: Tensor): Tensor => node("gelu", {}, [x]);
+/** The activation of SigLIP. */
+export const geluTanh = (x: Tensor): Tensor => node("geluTanh", {}, [x]);
 export const softmax = (x: Tensor): Tensor => node("softmax", {}, [x]);
 export const logSoftmax = (x: Tensor): Tensor => node("logSoftmax", {}, [x]);
 export const l2Normalize = (x: Tensor): Tensor => node("l2Normalize", {}, [x]);

@@ -47,6 +47,8 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
   quickGelu: sameAs("quickGelu", 1),
   quickGeluGrad: sameAs("quickGeluGrad", 2),
   gelu: sameAs("gelu", 1),
+  geluTanh: sameAs("geluTanh", 1),
+  geluTanhGrad: sameAs("geluTanhGrad", 2),
   softmax: alongLast("softmax", 1),
   softmaxGrad: alongLast("softmaxGrad", 2),
   logSoftmax: alongLast("logSoftmax", 1),

@@ -74,6 +74,10 @@ function padOrCrop(
   return pad(cropped, low, [0, Math.max(bottom, 0), Math.max(right, 0), 0]);
 }
 
+/** Of geluTanh. 1/2 (1 + tanh u) = sigmoid(2u), hence the 2. */
+const STEEP = 2 * Math.sqrt(2 / Math.PI);
+const CUBIC = 0.044715;
+
 export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> } = {
   relu: (_, x) => [max(x, 0)],
   reluGrad: (_, y, g) => [select(compare(y, "gt", 0), g, 0)],
@@ -84,6 +88,14 @@ export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> }
     return [mul(mul(g, s), add(mul(sub(x, mul(x, s)), 1.702), 1))];
   },
   gelu: (_, x) => [mul(mul(x, 0.5), add(erf(mul(x, Math.SQRT1_2)), 1))],
+  geluTanh: (_, x) => [mul(x, sigmoid(mul(mul(add(mul(square(x), CUBIC), 1), x), STEEP)))],
+  // d/dx x s(u(x)) = s + x s (1 - s) u'(x)
+  geluTanhGrad: (_, x, g) => {
+    const squares = square(x);
+    const s = sigmoid(mul(mul(add(mul(squares, CUBIC), 1), x), STEEP));
+    const slope = mul(add(mul(squares, 3 * CUBIC), 1), STEEP);
+    return [mul(mul(g, s), add(mul(mul(sub(1, s), x), slope), 1))];
+  },
   softmax: (_, x) => {
     const e = exp(sub(x, reduceMax(x, [last(x)], true)));
     return [div(e, reduceSum(e, [last(x)], true))];

@@ -200,6 +200,8 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
     const density = mul(exp(mul(square(x), -0.5)), 1 / Math.sqrt(2 * Math.PI));
     return [mul(g, add(cumulative, mul(x, density)))];
   },
+  geluTanh: (_, g, x) => [node("geluTanhGrad", {}, [x, g])],
+  geluTanhGrad: "decompose",
   softmax: (y, g) => [node("softmaxGrad", {}, [y, g])],
   softmaxGrad: "decompose",
   logSoftmax: (y, g) => [sub(g, mul(exp(y), reduceSum(g, [g.shape.length - 1], true)))],

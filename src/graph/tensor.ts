@@ -82,6 +82,9 @@ export interface CompositeAttrs {
   quickGeluGrad: None;
   /** x * Phi(x), exact. */
   gelu: None;
+  /** gelu by its tanh approximation (Hendrycks and Gimpel, arXiv 1606.08415, section 2): x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3)). */
+  geluTanh: None;
+  geluTanhGrad: None;
   /** Along the last axis. */
   softmax: None;
   /** softmaxGrad(softmax's output, gradient). */

@@ -1,6 +1,6 @@
 /** The two encoders, from parameters and inputs to features. */
 import type { Tensor } from "../graph/index.ts";
-import type { ClipConfig } from "./config.ts";
+import { type ClipConfig, shortensTexts, wholeText, wholeVision } from "./config.ts";
 import { modifiedResNet } from "./modified-resnet.ts";
 import { lookup, type Params } from "./parameters.ts";
 import { textTransformer } from "./text-transformer.ts";
@@ -36,9 +36,10 @@ export interface EncodeImageOptions {
 export function encodeImage(
   params: Params,
   images: Tensor,
-  { vision, imageSize, activation }: ClipConfig,
+  config: ClipConfig,
   { train = false }: EncodeImageOptions = {},
 ): EncodedImages {
+  const { vision, imageSize } = config;
   const [, channels, height, width] = images.shape;
   if (images.shape.length !== 4 || channels !== 3 || height !== imageSize || width !== imageSize)
     throw new Error(`encodeImage: expected images [batch,3,${imageSize},${imageSize}], got [${images.shape}]`);
@@ -47,28 +48,34 @@ export function encodeImage(
   const statistics: Record<string, Tensor> = {};
   const features =
     vision.kind === "vit"
-      ? visionTransformer(p, images, vision, activation, activations)
+      ? visionTransformer(p, images, wholeVision(vision, config), activations)
       : modifiedResNet(p, images, vision, { train, statistics }, activations);
   return { features, statistics, activations };
 }
 
 /**
  * Encodes texts.
- * @param tokens i32 [batch, length], length at most the context; each row has its end-of-text, the highest id
+ * @param tokens i32 [batch, length], length at most the context, or just that where padding counts (`shortensTexts`); each row
+ *   has the id that the tower pools at: officially the end-of-text, the highest id
  * @param packing what is kept of the padded positions, where only that is to be computed; changes no feature
- * @throws if a parameter is missing, the length exceeds the context or a shape does not fit
+ * @throws if a parameter is missing, the length is not the context's or a shape does not fit
  */
 export function encodeText(
   params: Params,
   tokens: Tensor,
-  { text, activation }: ClipConfig,
+  config: ClipConfig,
   packing?: Pick<Packing, "rows" | "places">,
 ): Encoded {
-  const [, length = 0] = tokens.shape;
-  if (tokens.shape.length !== 2 || length < 1 || length > text.contextLength)
-    throw new Error(`encodeText: expected tokens [batch, 1 to ${text.contextLength}], got [${tokens.shape}]`);
+  const [batch = 0, length = 0] = tokens.shape;
+  const { contextLength } = config.text;
+  const shortens = shortensTexts(config);
+  if (tokens.shape.length !== 2 || length < (shortens ? 1 : contextLength) || length > contextLength)
+    throw new Error(
+      `encodeText: expected tokens [batch, ${shortens ? "1 to " : ""}${contextLength}], got [${tokens.shape}]`,
+    );
+  if (packing && !shortens) throw new Error("encodeText: this text tower sees padding: it takes no packing");
   const activations: Record<string, Tensor> = {};
-  const packed = packing && { ...packing, batch: tokens.shape[0] ?? 0, length };
-  const features = textTransformer(lookup(params), tokens, text, activation, activations, packed);
+  const packed = packing && { ...packing, batch, length };
+  const features = textTransformer(lookup(params), tokens, wholeText(config), activations, packed);
   return { features, activations };
 }

@@ -1,12 +1,50 @@
 /** Architectures as data. */
 
-export interface VisionTransformerConfig {
-  readonly kind: "vit";
+/** Of the transformers' MLPs: x sigmoid(1.702 x), exact GELU, or GELU by its tanh approximation. */
+export type Activation = "quickGelu" | "gelu" | "geluTanh";
+
+/**
+ * From pooled tokens to features: a matrix [width, embedDim] as OpenAI has it, a linear layer with a bias
+ * (`.weight` [embedDim, width], `.bias`), or nothing, where the width is embedDim.
+ */
+export type Projection = "matrix" | "linear" | "none";
+
+/** What both transformers have. */
+interface TransformerConfig {
   readonly width: number;
   readonly layers: number;
   readonly heads: number;
-  /** Side of a patch in pixels. */
+  /** Width of the MLPs' hidden layers. @default 4 * width */
+  readonly mlpWidth?: number;
+  /** @default the model's */
+  readonly activation?: Activation;
+  /** Added to the variances of layer norms. @default 1e-5 */
+  readonly epsilon?: number;
+  /** @default "matrix" */
+  readonly projection?: Projection;
+}
+
+export interface VisionTransformerConfig extends TransformerConfig {
+  readonly kind: "vit";
+  /** Side of a patch in pixels; what is left of the image beyond the last whole patch is not seen. */
   readonly patchSize: number;
+  /** Whether patches are embedded with a bias. @default false */
+  readonly patchBias?: boolean;
+  /** Whether a learned token stands before the patches. @default true */
+  readonly classToken?: boolean;
+  /** Whether there is a layer norm before the first block. @default true */
+  readonly preNorm?: boolean;
+  /**
+   * How tokens become one vector: the class token; the mean of the patches; SigLIP's head (multihead attention pooling: one learned
+   * query over all tokens, then an MLP); open_clip's attentional pooler (learned queries, of which the first counts). @default "class"
+   */
+  readonly pool?: "class" | "average" | "map" | "attentional";
+  /** Whether the last layer norm comes after the pooling, as it always does behind the attentional pooler. @default false */
+  readonly normAfterPool?: boolean;
+  /** Of the attentional pooler. @default 8 */
+  readonly poolHeads?: number;
+  /** Of the attentional pooler. @default 256 */
+  readonly poolQueries?: number;
 }
 
 export interface ResNetConfig {
@@ -19,16 +57,19 @@ export interface ResNetConfig {
   readonly heads: number;
 }
 
-export interface TextConfig {
-  /** Positions that have an embedding; texts may be shorter. */
+export interface TextConfig extends TransformerConfig {
+  /** Positions that have an embedding; texts may be shorter if the tower is causal and pools at a token. */
   readonly contextLength: number;
   readonly vocabSize: number;
-  readonly width: number;
-  readonly layers: number;
-  readonly heads: number;
+  /** Whether a token sees only itself and those before it; if not, padding is seen too. @default true */
+  readonly causal?: boolean;
+  /** Whose output counts: that of the first highest id, of the first `endOfText`, of the last or the first position. @default "argmax" */
+  readonly pool?: "argmax" | "eos" | "last" | "first";
+  /** The id that "eos" pools at. */
+  readonly endOfText?: number;
 }
 
-/** Everything that fixes the shapes and the arithmetic of a CLIP model. */
+/** Everything that fixes the shapes and the arithmetic of a CLIP model. Defaults are OpenAI's. */
 export interface ClipConfig {
   /** Dimension of the space that images and texts share. */
   readonly embedDim: number;
@@ -36,8 +77,49 @@ export interface ClipConfig {
   readonly imageSize: number;
   readonly vision: VisionTransformerConfig | ResNetConfig;
   readonly text: TextConfig;
-  /** Of the transformers' MLPs. OpenAI's weights want quickGelu, most of open_clip's gelu (exact); the weights do not tell. */
-  readonly activation: "quickGelu" | "gelu";
+  /** OpenAI's weights want quickGelu, most of open_clip's gelu (exact), SigLIP's geluTanh; the weights do not tell. */
+  readonly activation: Activation;
+  /** Whether logits have a learned bias: models trained with the sigmoid loss, whose probabilities are sigmoids. @default false */
+  readonly logitBias?: boolean;
+}
+
+/** A vision transformer with its defaults filled in. */
+export type WholeVision = Required<VisionTransformerConfig> & { /** Patches a side. */ readonly grid: number };
+/** A text transformer with its defaults filled in; `endOfText` is -1 where nothing pools at it. */
+export type WholeText = Required<TextConfig>;
+
+const TRANSFORMER_DEFAULTS = { epsilon: 1e-5, projection: "matrix" } as const;
+const VISION_DEFAULTS = {
+  ...TRANSFORMER_DEFAULTS,
+  patchBias: false,
+  classToken: true,
+  preNorm: true,
+  pool: "class",
+  normAfterPool: false,
+  poolHeads: 8,
+  poolQueries: 256,
+} as const;
+const TEXT_DEFAULTS = { ...TRANSFORMER_DEFAULTS, causal: true, pool: "argmax", endOfText: -1 } as const;
+
+export function wholeVision(
+  vision: VisionTransformerConfig,
+  { imageSize, activation }: Pick<ClipConfig, "imageSize" | "activation">,
+): WholeVision {
+  const grid = Math.floor(imageSize / vision.patchSize);
+  return { ...VISION_DEFAULTS, mlpWidth: 4 * vision.width, activation, ...vision, grid };
+}
+
+export function wholeText({ text, activation }: Pick<ClipConfig, "text" | "activation">): WholeText {
+  return { ...TEXT_DEFAULTS, mlpWidth: 4 * text.width, activation, ...text };
+}
+
+/**
+ * Whether a text may be computed without the padding behind it: nothing before it sees that.
+ * Where not, rows have `contextLength` tokens, padded as the tokenizer pads them.
+ */
+export function shortensTexts(config: Pick<ClipConfig, "text" | "activation">): boolean {
+  const { causal, pool } = wholeText(config);
+  return causal && pool !== "last";
 }
 
 const vit = (width: number, layers: number, patchSize: number): VisionTransformerConfig => ({
@@ -87,10 +169,12 @@ export const CONFIGS = {
 export type ConfigName = keyof typeof CONFIGS;
 
 /**
- * Refuses sizes that no network has: heads that do not divide the width, patches that do not fill the image.
+ * Refuses sizes that no network has: heads that do not divide the width, patches that are larger than the image.
  * @throws an error of one line that names the field
  */
-export function checkConfig({ embedDim, imageSize, vision, text }: ClipConfig): void {
+export function checkConfig(config: ClipConfig): void {
+  const { embedDim, imageSize, vision } = config;
+  const text = wholeText(config);
   const whole: [string, number][] = [
     ["embedDim", embedDim],
     ["imageSize", imageSize],
@@ -98,27 +182,60 @@ export function checkConfig({ embedDim, imageSize, vision, text }: ClipConfig): 
     ["vision.heads", vision.heads],
     ["text.contextLength", text.contextLength],
     ["text.vocabSize", text.vocabSize],
-    ["text.width", text.width],
-    ["text.layers", text.layers],
-    ["text.heads", text.heads],
-    ...(vision.kind === "vit"
-      ? ([
-          ["vision.layers", vision.layers],
-          ["vision.patchSize", vision.patchSize],
-        ] as [string, number][])
-      : vision.layers.map((blocks, stage): [string, number] => [`vision.layers[${stage}]`, blocks])),
+    ...transformerSizes("text", text),
   ];
+  if (vision.kind === "vit") {
+    const { patchSize, poolHeads, poolQueries, ...rest } = wholeVision(vision, config);
+    whole.push(["vision.patchSize", patchSize], ["vision.poolHeads", poolHeads], ["vision.poolQueries", poolQueries]);
+    whole.push(...transformerSizes("vision", rest));
+  } else whole.push(...vision.layers.map((blocks, stage): [string, number] => [`vision.layers[${stage}]`, blocks]));
   for (const [field, value] of whole)
     if (!Number.isSafeInteger(value) || value < 1)
       throw new Error(`config: ${field}: expected a whole number above 0, got ${value}`);
-  const pooled = vision.kind === "vit" ? vision.width : vision.width * 32;
-  divides("vision.heads", vision.heads, "the width", pooled);
-  divides("text.heads", text.heads, "text.width", text.width);
-  if (vision.kind === "vit") divides("vision.patchSize", vision.patchSize, "imageSize", imageSize);
+  checkTransformer("text", text, embedDim);
+  if (
+    text.pool === "eos" &&
+    !(Number.isSafeInteger(text.endOfText) && text.endOfText >= 0 && text.endOfText < text.vocabSize)
+  )
+    throw new Error(
+      `config: text.endOfText: expected an id below ${text.vocabSize} to pool at, got ${config.text.endOfText}`,
+    );
+  if (vision.kind === "vit") checkVision(wholeVision(vision, config), imageSize, embedDim);
   else {
+    divides("vision.heads", vision.heads, "the width", vision.width * 32);
     divides("the ResNet's total stride", 32, "imageSize", imageSize);
     divides("the stem", 2, "vision.width", vision.width);
   }
+}
+
+function transformerSizes(
+  tower: string,
+  { width, layers, heads, mlpWidth }: Pick<WholeText, "width" | "layers" | "heads" | "mlpWidth">,
+): [string, number][] {
+  return Object.entries({ width, layers, heads, mlpWidth }).map(([field, value]) => [`${tower}.${field}`, value]);
+}
+
+function checkTransformer(
+  tower: string,
+  { width, heads, epsilon, projection }: Pick<WholeText, "width" | "heads" | "epsilon" | "projection">,
+  embedDim: number,
+  pooledWidth = width,
+): void {
+  divides(`${tower}.heads`, heads, `${tower}.width`, width);
+  if (!(epsilon > 0 && epsilon < 1))
+    throw new Error(`config: ${tower}.epsilon: expected a number between 0 and 1, got ${epsilon}`);
+  if (projection === "none" && pooledWidth !== embedDim)
+    throw new Error(
+      `config: ${tower}.projection: without one, ${tower}.width (${pooledWidth}) must be embedDim (${embedDim})`,
+    );
+}
+
+function checkVision(vision: WholeVision, imageSize: number, embedDim: number): void {
+  const { pool, classToken, poolHeads, patchSize, grid } = vision;
+  checkTransformer("vision", vision, embedDim, pool === "attentional" ? embedDim : vision.width);
+  if (grid < 1) throw new Error(`config: vision.patchSize (${patchSize}) is larger than imageSize (${imageSize})`);
+  if (pool === "class" && !classToken) throw new Error("config: vision.pool: there is no class token to pool at");
+  if (pool === "attentional") divides("vision.poolHeads", poolHeads, "embedDim", embedDim);
 }
 
 function divides(what: string, divisor: number, of: string, size: number): void {

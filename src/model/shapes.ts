@@ -1,19 +1,30 @@
 /** Every tensor of a model: its published name and its shape. */
-import type { ClipConfig, ResNetConfig, VisionTransformerConfig } from "./config.ts";
+import {
+  type ClipConfig,
+  type Projection,
+  type ResNetConfig,
+  type WholeText,
+  type WholeVision,
+  wholeText,
+  wholeVision,
+} from "./config.ts";
 
 export type Shapes = Readonly<Record<string, readonly number[]>>;
 type Entry = readonly [name: string, shape: readonly number[]];
 
 /** All learned tensors, in the order of the official checkpoints. Linear weights are [out, in], kernels [out, in, kh, kw]. */
-export function parameterShapes({ embedDim, imageSize, vision, text }: ClipConfig): Shapes {
+export function parameterShapes(config: ClipConfig): Shapes {
+  const { embedDim, imageSize, vision } = config;
+  const text = wholeText(config);
   return Object.fromEntries<readonly number[]>([
     ["positional_embedding", [text.contextLength, text.width]],
-    ["text_projection", [text.width, embedDim]],
+    ...projection("text_projection", text.width, embedDim, text.projection),
     ["logit_scale", []],
+    ...(config.logitBias ? [["logit_bias", []] as const] : []),
     ...(vision.kind === "vit"
-      ? visionTransformer(vision, imageSize, embedDim)
+      ? visionTransformer(wholeVision(vision, config), embedDim)
       : modifiedResNet(vision, imageSize, embedDim)),
-    ...transformer("transformer", text.width, text.layers),
+    ...transformer("transformer", text),
     ["token_embedding.weight", [text.vocabSize, text.width]],
     ...norm("ln_final", text.width),
   ]);
@@ -52,7 +63,15 @@ function dense(name: string, into: number, out: number): Entry[] {
   ];
 }
 
-function transformer(name: string, width: number, layers: number): Entry[] {
+function projection(name: string, width: number, embedDim: number, kind: Projection): Entry[] {
+  if (kind === "none") return [];
+  return kind === "matrix" ? [[name, [width, embedDim]]] : dense(name, width, embedDim);
+}
+
+function transformer(
+  name: string,
+  { width, layers, mlpWidth }: Pick<WholeText, "width" | "layers" | "mlpWidth">,
+): Entry[] {
   return Array.from({ length: layers }, (_, layer) => {
     const block = `${name}.resblocks.${layer}`;
     return [
@@ -60,26 +79,60 @@ function transformer(name: string, width: number, layers: number): Entry[] {
       [`${block}.attn.in_proj_bias`, [3 * width]],
       ...dense(`${block}.attn.out_proj`, width, width),
       ...norm(`${block}.ln_1`, width),
-      ...dense(`${block}.mlp.c_fc`, width, 4 * width),
-      ...dense(`${block}.mlp.c_proj`, 4 * width, width),
+      ...dense(`${block}.mlp.c_fc`, width, mlpWidth),
+      ...dense(`${block}.mlp.c_proj`, mlpWidth, width),
       ...norm(`${block}.ln_2`, width),
     ] as Entry[];
   }).flat();
 }
 
-function visionTransformer(
-  { width, layers, patchSize }: VisionTransformerConfig,
-  imageSize: number,
-  embedDim: number,
-): Entry[] {
+function visionTransformer(vision: WholeVision, embedDim: number): Entry[] {
+  const { width, patchSize, patchBias, classToken, preNorm, pool, grid } = vision;
+  const pooledWidth = pool === "attentional" ? embedDim : width;
   return [
-    ["visual.class_embedding", [width]],
-    ["visual.positional_embedding", [(imageSize / patchSize) ** 2 + 1, width]],
-    ["visual.proj", [width, embedDim]],
+    ...(classToken ? [["visual.class_embedding", [width]] as const] : []),
+    ["visual.positional_embedding", [grid ** 2 + (classToken ? 1 : 0), width]],
+    ...projection("visual.proj", pooledWidth, embedDim, vision.projection),
     ["visual.conv1.weight", [width, 3, patchSize, patchSize]],
-    ...norm("visual.ln_pre", width),
-    ...transformer("visual.transformer", width, layers),
-    ...norm("visual.ln_post", width),
+    ...(patchBias ? [["visual.conv1.bias", [width]] as const] : []),
+    ...(preNorm ? norm("visual.ln_pre", width) : []),
+    ...transformer("visual.transformer", vision),
+    ...(pool === "map" ? mapHead("visual.attn_pool", vision) : []),
+    ...(pool === "attentional" ? attentionalPooler("visual.attn_pool", vision, embedDim) : []),
+    ...norm("visual.ln_post", pooledWidth),
+  ];
+}
+
+/** Names of timm's `AttentionPoolLatent`, which open_clip's SigLIP has below `visual.trunk`. */
+function mapHead(name: string, { width, mlpWidth }: WholeVision): Entry[] {
+  return [
+    [`${name}.latent`, [1, 1, width]],
+    ...dense(`${name}.q`, width, width),
+    ...dense(`${name}.kv`, width, 2 * width),
+    ...dense(`${name}.proj`, width, width),
+    ...norm(`${name}.norm`, width),
+    ...dense(`${name}.mlp.fc1`, width, mlpWidth),
+    ...dense(`${name}.mlp.fc2`, mlpWidth, width),
+  ];
+}
+
+/** Names of open_clip's `AttentionalPooler`. */
+function attentionalPooler(name: string, { width, poolQueries }: WholeVision, embedDim: number): Entry[] {
+  const matrices: Entry[] =
+    width === embedDim
+      ? [[`${name}.attn.in_proj_weight`, [3 * width, width]]]
+      : [
+          [`${name}.attn.q_proj_weight`, [embedDim, embedDim]],
+          [`${name}.attn.k_proj_weight`, [embedDim, width]],
+          [`${name}.attn.v_proj_weight`, [embedDim, width]],
+        ];
+  return [
+    [`${name}.query`, [poolQueries, embedDim]],
+    ...matrices,
+    [`${name}.attn.in_proj_bias`, [3 * embedDim]],
+    ...dense(`${name}.attn.out_proj`, embedDim, embedDim),
+    ...norm(`${name}.ln_q`, embedDim),
+    ...norm(`${name}.ln_k`, width),
   ];
 }
 

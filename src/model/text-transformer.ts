@@ -3,35 +3,35 @@ import {
   add,
   argmax,
   compare,
+  constant,
+  convert,
   div,
   gather,
   iota,
-  matmul,
   mul,
   reshape,
   sliceAxis,
   sub,
   type Tensor,
 } from "../graph/index.ts";
-import type { ClipConfig, TextConfig } from "./config.ts";
+import type { WholeText } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
-import { normalised, type Packing, pooledAttentionBlock, residualAttentionBlock } from "./transformer.ts";
+import { normalised, type Packing, pooledAttentionBlock, project, residualAttentionBlock } from "./transformer.ts";
 
 /**
- * Tokens i32 [batch, length] -> features [batch, embedDim]. The length may be anything up to the context: attention is
- * causal and pooling is at the end-of-text, so positions behind it change nothing. With a packing only the rows that it keeps are
- * computed.
+ * Tokens i32 [batch, length] -> features [batch, embedDim]. Where the tower is causal and pools at a token of the text, the length may
+ * be anything up to the context: positions behind that token change nothing. With a packing only the rows that it keeps are computed.
  */
 export function textTransformer(
   p: Lookup,
   tokens: Tensor,
-  { heads, layers }: TextConfig,
-  activation: ClipConfig["activation"],
+  text: WholeText,
   activations: Record<string, Tensor>,
   packing?: Packing,
 ): Tensor {
+  const { layers, causal } = text;
   const [batch = 0, length = 0] = tokens.shape;
-  const config = { heads, causal: true, activation, packing };
+  const config = { ...text, packing };
   const block = (layer: number): Lookup => under(p, `transformer.resblocks.${layer}`);
   const last = layers - 1;
   let x = embedded(p, tokens, packing); // [batch, length, width] or [kept, width]
@@ -43,15 +43,30 @@ export function textTransformer(
   const whole = residualAttentionBlock(block(last), x, config);
   Object.assign(activations, {
     [`text.resblocks.${last}`]: whole,
-    "text.ln_final": normalised(under(p, "ln_final"), whole),
+    "text.ln_final": normalised(under(p, "ln_final"), whole, text),
   });
-  // Of the last block only the end-of-text token is used: the first one with the highest id.
-  const end = argmax(tokens); // i32 [batch]
-  const upToEnd = compare(iota("i32", [batch, length], 1), "le", reshape(end, [batch, 1]));
-  const atEnd = (y: Tensor): Tensor => tokenAt(end, y, tokens, packing);
-  const pooled = normalised(under(p, "ln_final"), pooledAttentionBlock(block(last), x, atEnd, config, upToEnd));
+  // Of the last block only one token is used.
+  const place = pooledPlace(tokens, text); // i32 [batch]
+  const seen = causal ? compare(iota("i32", [batch, length], 1), "le", reshape(place, [batch, 1])) : undefined;
+  const pick = (y: Tensor): Tensor => tokenAt(place, y, tokens, packing);
+  const pooled = normalised(under(p, "ln_final"), pooledAttentionBlock(block(last), x, pick, config, seen), text);
   activations["text.pre_projection"] = pooled; // [batch, width]
-  return matmul(pooled, p("text_projection"));
+  return project(p, "text_projection", pooled, text.projection);
+}
+
+/** Where each text's pooled token stands: i32 [batch]. Of several equal ids the first counts. */
+function pooledPlace(tokens: Tensor, { pool, endOfText }: WholeText): Tensor {
+  const [batch = 0, length = 0] = tokens.shape;
+  switch (pool) {
+    case "argmax":
+      return argmax(tokens);
+    case "eos":
+      return argmax(convert(compare(tokens, "eq", endOfText), "i32"));
+    case "last":
+      return constant(length - 1, "i32", [batch]);
+    case "first":
+      return constant(0, "i32", [batch]);
+  }
 }
 
 function embedded(p: Lookup, tokens: Tensor, packing: Packing | undefined): Tensor {

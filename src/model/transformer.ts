@@ -4,6 +4,7 @@ import {
   attention,
   gather,
   gelu,
+  geluTanh,
   layerNorm,
   linear,
   matmul,
@@ -16,10 +17,10 @@ import {
   type Tensor,
   transpose,
 } from "../graph/index.ts";
-import type { ClipConfig } from "./config.ts";
+import type { Activation, Projection } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
 
-const ACTIVATIONS = { quickGelu, gelu } as const satisfies Record<ClipConfig["activation"], (x: Tensor) => Tensor>;
+const ACTIVATIONS = { quickGelu, gelu, geluTanh } as const satisfies Record<Activation, (x: Tensor) => Tensor>;
 
 /**
  * Rows that stand for padded positions: the row-wise layers compute only what is kept, attention sees [batch, length].
@@ -37,24 +38,32 @@ export interface BlockConfig {
   readonly heads: number;
   /** Whether a token sees only itself and those before it. */
   readonly causal: boolean;
-  readonly activation: ClipConfig["activation"];
+  readonly activation: Activation;
+  /** Of the layer norms. */
+  readonly epsilon: number;
   /** x is [kept, width] instead of [batch, tokens, width]. */
   readonly packing?: Packing | undefined;
 }
 
 /** Gain and bias named `weight` and `bias`. */
-export function normalised(p: Lookup, x: Tensor): Tensor {
-  return layerNorm(x, p("weight"), p("bias"));
+export function normalised(p: Lookup, x: Tensor, { epsilon }: Pick<BlockConfig, "epsilon">): Tensor {
+  return layerNorm(x, p("weight"), p("bias"), epsilon);
 }
 
 export function dense(p: Lookup, x: Tensor): Tensor {
   return linear(x, p("weight"), p("bias"));
 }
 
+/** Pooled tokens [batch, width] -> features [batch, embedDim]. */
+export function project(p: Lookup, name: string, x: Tensor, projection: Projection): Tensor {
+  if (projection === "none") return x;
+  return projection === "matrix" ? matmul(x, p(name)) : dense(under(p, name), x);
+}
+
 /** x + attention(norm(x)), then x + mlp(norm(x)); x [batch, tokens, width]. */
 export function residualAttentionBlock(p: Lookup, x: Tensor, config: BlockConfig): Tensor {
-  const attended = add(x, selfAttention(under(p, "attn"), normalised(under(p, "ln_1"), x), config));
-  return add(attended, mlp(under(p, "mlp"), normalised(under(p, "ln_2"), attended), config.activation));
+  const attended = add(x, selfAttention(under(p, "attn"), normalised(under(p, "ln_1"), x, config), config));
+  return add(attended, mlp(under(p, "mlp"), normalised(under(p, "ln_2"), attended, config), config));
 }
 
 /**
@@ -67,11 +76,12 @@ export function pooledAttentionBlock(
   p: Lookup,
   x: Tensor,
   pick: (x: Tensor) => Tensor,
-  { heads, activation, packing }: Omit<BlockConfig, "causal">,
+  config: Omit<BlockConfig, "causal">,
   visible?: Tensor,
 ): Tensor {
+  const { heads, packing } = config;
   const attn = under(p, "attn");
-  const normal = normalised(under(p, "ln_1"), x);
+  const normal = normalised(under(p, "ln_1"), x, config);
   const query = projected(attn, pick(normal), QUERY); // [batch, width]
   const [keys, values] = [KEY, VALUE].map((which) => laidOut(projected(attn, normal, which), packing)) as [
     Tensor,
@@ -79,21 +89,21 @@ export function pooledAttentionBlock(
   ];
   const mixed = attendOnce(query, keys, values, heads, visible); // [batch, width]
   const attended = add(pick(x), dense(under(attn, "out_proj"), mixed));
-  return add(attended, mlp(under(p, "mlp"), normalised(under(p, "ln_2"), attended), activation));
+  return add(attended, mlp(under(p, "mlp"), normalised(under(p, "ln_2"), attended, config), config));
 }
 
 /** Multi-head self-attention. */
 function selfAttention(p: Lookup, x: Tensor, { heads, causal, packing }: BlockConfig): Tensor {
-  const part = (which: Projection): Tensor => laidOut(projected(p, x, which), packing); // [batch, tokens, width]
+  const part = (which: Third): Tensor => laidOut(projected(p, x, which), packing); // [batch, tokens, width]
   const mixed = attention(part(QUERY), part(KEY), part(VALUE), { heads, causal });
   return dense(under(p, "out_proj"), packing ? gather(reshape(mixed, [-1, x.shape[1] ?? 0]), packing.rows) : mixed);
 }
 
 /** Where the projections of queries, keys and values stand in the one matrix [3 width, width]. */
 const [QUERY, KEY, VALUE] = [0, 1, 2] as const;
-type Projection = typeof QUERY | typeof KEY | typeof VALUE;
+type Third = typeof QUERY | typeof KEY | typeof VALUE;
 
-function projected(p: Lookup, x: Tensor, which: Projection): Tensor {
+function projected(p: Lookup, x: Tensor, which: Third): Tensor {
   const width = x.shape.at(-1) ?? 0;
   // The weights are sliced, not the activations: those are larger, and so would be the gradient's zeros.
   const third = (stacked: Tensor): Tensor => sliceAxis(stacked, 0, which * width, (which + 1) * width);
@@ -116,7 +126,10 @@ function attendOnce(q: Tensor, k: Tensor, v: Tensor, heads: number, visible?: Te
   return reshape(matmul(softmax(seen), transpose(split(v), [0, 2, 1, 3])), [batch, width]);
 }
 
-function mlp(p: Lookup, x: Tensor, activation: ClipConfig["activation"]): Tensor {
-  const hidden = ACTIVATIONS[activation](dense(under(p, "c_fc"), x)); // [batch, tokens, 4 width]
-  return dense(under(p, "c_proj"), hidden);
+function mlp(p: Lookup, x: Tensor, config: Pick<BlockConfig, "activation">): Tensor {
+  return dense(under(p, "c_proj"), activated(dense(under(p, "c_fc"), x), config)); // inside: [batch, tokens, mlpWidth]
+}
+
+export function activated(x: Tensor, { activation }: Pick<BlockConfig, "activation">): Tensor {
+  return ACTIVATIONS[activation](x);
 }

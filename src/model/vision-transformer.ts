@@ -4,42 +4,52 @@ import {
   broadcastTo,
   concat,
   linear,
-  matmul,
+  reduceMean,
   reshape,
+  slice,
   sliceAxis,
   type Tensor,
   transpose,
 } from "../graph/index.ts";
-import type { ClipConfig, VisionTransformerConfig } from "./config.ts";
+import type { WholeVision } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
-import { normalised, pooledAttentionBlock, residualAttentionBlock } from "./transformer.ts";
+import { attentionalPooler, mapHead } from "./pooling.ts";
+import { normalised, pooledAttentionBlock, project, residualAttentionBlock } from "./transformer.ts";
 
 /** Images [batch, 3, size, size] -> features [batch, embedDim]; every intermediate result goes into `activations`. */
 export function visionTransformer(
   p: Lookup,
   images: Tensor,
-  { heads, layers, patchSize }: VisionTransformerConfig,
-  activation: ClipConfig["activation"],
+  vision: WholeVision,
   activations: Record<string, Tensor>,
 ): Tensor {
-  const patches = embedPatches(p("conv1.weight"), images, patchSize); // [batch, patches, width]
+  const { layers, classToken, preNorm, projection } = vision;
+  const patches = embedPatches(p, images, vision); // [batch, patches, width]
   const [batch = 0, , width = 0] = patches.shape;
-  const classToken = broadcastTo(p("class_embedding"), [batch, 1, width]);
-  const embedded = add(concat([classToken, patches], 1), p("positional_embedding")); // [batch, 1 + patches, width]
-  const config = { heads, causal: false, activation };
+  const tokens = classToken ? concat([broadcastTo(p("class_embedding"), [batch, 1, width]), patches], 1) : patches;
+  const embedded = add(tokens, p("positional_embedding")); // [batch, 1 + patches, width]
+  Object.assign(activations, { "visual.conv1": patches, "visual.embedded": embedded });
+  let x = embedded;
+  if (preNorm) {
+    x = normalised(under(p, "ln_pre"), embedded, vision);
+    activations["visual.ln_pre"] = x;
+  }
+  const config = { ...vision, causal: false };
   const block = (layer: number): Lookup => under(p, `transformer.resblocks.${layer}`);
   const last = layers - 1;
-  let x = normalised(under(p, "ln_pre"), embedded);
-  Object.assign(activations, { "visual.conv1": patches, "visual.embedded": embedded, "visual.ln_pre": x });
   for (let layer = 0; layer < last; layer++) {
     x = residualAttentionBlock(block(layer), x, config);
     activations[`visual.resblocks.${layer}`] = x;
   }
-  activations[`visual.resblocks.${last}`] = residualAttentionBlock(block(last), x, config);
-  // Of the last block only the class token is used.
-  const pooled = normalised(under(p, "ln_post"), pooledAttentionBlock(block(last), x, firstToken, config));
+  const whole = residualAttentionBlock(block(last), x, config);
+  activations[`visual.resblocks.${last}`] = whole;
+  // Of the last block only the class token is used, if that is what counts.
+  const pooled =
+    vision.pool === "class"
+      ? normalised(under(p, "ln_post"), pooledAttentionBlock(block(last), x, firstToken, config), vision)
+      : pooledTokens(p, whole, vision);
   activations["visual.pre_projection"] = pooled; // [batch, width]
-  return matmul(pooled, p("proj")); // [batch, embedDim]
+  return project(p, "proj", pooled, projection);
 }
 
 /** [batch, tokens, width] -> [batch, width]. */
@@ -48,11 +58,26 @@ function firstToken(x: Tensor): Tensor {
   return reshape(sliceAxis(x, 1, 0, 1), [batch, width]);
 }
 
+/** One vector for all tokens [batch, tokens, width], with the last layer norm before or behind the pooling. */
+function pooledTokens(p: Lookup, tokens: Tensor, vision: WholeVision): Tensor {
+  const { pool, classToken, normAfterPool, poolHeads } = vision;
+  const [head, post] = [under(p, "attn_pool"), under(p, "ln_post")];
+  if (pool === "attentional") return normalised(post, attentionalPooler(head, tokens, poolHeads, vision), vision);
+  const x = normAfterPool ? tokens : normalised(post, tokens, vision);
+  // The class token is no patch.
+  const pooled =
+    pool === "map" ? mapHead(head, x, vision) : reduceMean(classToken ? sliceAxis(x, 1, 1, x.shape[1] ?? 0) : x, [1]);
+  return normAfterPool ? normalised(post, pooled, vision) : pooled;
+}
+
 /** The patch convolution's stride is its window, so it is a matrix product over flattened patches: faster everywhere. */
-function embedPatches(kernel: Tensor, images: Tensor, patch: number): Tensor {
-  const [batch = 0, channels = 0, height = 0, width = 0] = images.shape;
-  const [rows, columns] = [height / patch, width / patch];
-  const tiles = reshape(images, [batch, channels, rows, patch, columns, patch]);
-  const flat = reshape(transpose(tiles, [0, 2, 4, 1, 3, 5]), [batch, rows * columns, channels * patch * patch]);
-  return linear(flat, reshape(kernel, [kernel.shape[0] ?? 0, channels * patch * patch]));
+function embedPatches(p: Lookup, images: Tensor, { patchSize, patchBias, grid }: WholeVision): Tensor {
+  const [batch = 0, channels = 0] = images.shape;
+  const kernel = p("conv1.weight");
+  const side = grid * patchSize;
+  const seen = side === images.shape[2] ? images : slice(images, [0, 0, 0, 0], [batch, channels, side, side]);
+  const tiles = reshape(seen, [batch, channels, grid, patchSize, grid, patchSize]);
+  const flat = reshape(transpose(tiles, [0, 2, 4, 1, 3, 5]), [batch, grid * grid, channels * patchSize ** 2]);
+  const matrix = reshape(kernel, [kernel.shape[0] ?? 0, channels * patchSize ** 2]);
+  return linear(flat, matrix, patchBias ? p("conv1.bias") : undefined);
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
+import { clipConfigSchema } from "../checkpoint/index.ts";
 import type { SourceSpec } from "../data/index.ts";
-import { type ClipConfig, CONFIGS, checkConfig } from "../model/index.ts";
+import { type ClipConfig, CONFIGS, checkConfig, shortensTexts } from "../model/index.ts";
 import type { AdamW } from "./optimizer.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -71,24 +72,6 @@ const positive = z.number().positive();
 const steps = z.int().nonnegative();
 const fraction = z.number().min(0).lt(1);
 
-const visionSchema = z.discriminatedUnion("kind", [
-  z.strictObject({ kind: z.literal("vit"), width: whole, layers: whole, heads: whole, patchSize: whole }),
-  z.strictObject({
-    kind: z.literal("resnet"),
-    width: whole,
-    layers: z.tuple([whole, whole, whole, whole]),
-    heads: whole,
-  }),
-]);
-
-export const clipConfigSchema: z.ZodType<ClipConfig> = z.strictObject({
-  embedDim: whole,
-  imageSize: whole,
-  vision: visionSchema,
-  text: z.strictObject({ contextLength: whole, vocabSize: whole, width: whole, layers: whole, heads: whole }),
-  activation: z.enum(["quickGelu", "gelu"]),
-});
-
 const sourceSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("emoji"),
@@ -154,6 +137,14 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
 export function checkRecipe(value: unknown, where: string): Recipe {
   const recipe = checked(recipeSchema, value, where);
   checkConfig(recipe.model);
+  const { vision, imageSize, text, logitBias } = recipe.model;
+  if (logitBias) throw new Error(`${where}: model.logitBias: training has the softmax loss, which knows no bias`);
+  if (!shortensTexts(recipe.model) || (text.pool ?? "argmax") !== "argmax")
+    throw new Error(
+      `${where}: model.text: training packs texts, which needs a causal tower that pools at the highest id`,
+    );
+  if (vision.kind === "vit" && imageSize % vision.patchSize !== 0)
+    throw new Error(`${where}: model: vision.patchSize (${vision.patchSize}) does not divide imageSize (${imageSize})`);
   if (recipe.microBatch !== undefined && recipe.batch % recipe.microBatch !== 0)
     throw new Error(
       `${where}: microBatch: expected a divisor of the batch of ${recipe.batch}, got ${recipe.microBatch}`,

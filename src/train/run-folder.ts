@@ -12,12 +12,12 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { openSafetensors, writeFileAtomic, writeSafetensors } from "../checkpoint/index.ts";
+import { clipConfigSchema, openSafetensors, writeFileAtomic, writeSafetensors } from "../checkpoint/index.ts";
 import type { HostTensors } from "../engine/engine.ts";
 import type { HostTensor } from "../graph/index.ts";
 import { bufferShapes, type ClipConfig, parameterShapes } from "../model/index.ts";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
-import { checked, checkRecipe, clipConfigSchema, type Recipe } from "./recipe.ts";
+import { checked, checkRecipe, type Recipe } from "./recipe.ts";
 import { packageVersion } from "./version.ts";
 
 const FORMAT = "clip-ts/run";

@@ -97,6 +97,9 @@ const multiplied =
     ),
   ];
 
+/** GELU by its tanh approximation, as PyTorch's documentation writes it. */
+const byTanh = (v: number): number => 0.5 * v * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3)));
+
 /** A composite that only gradients make is tested as the gradient it is. */
 const VALUES: { readonly [K in CompositeName]: ValueCase<K> | "as a gradient" } = {
   relu: { attrs: {}, operands: [real(3, 4)], plain: (x = []) => [x.map((v) => Math.max(v, 0))] },
@@ -108,6 +111,8 @@ const VALUES: { readonly [K in CompositeName]: ValueCase<K> | "as a gradient" } 
   quickGelu: { attrs: {}, operands: [real(3, 4)], plain: (x = []) => [x.map((v) => v * logistic(1.702 * v))] },
   quickGeluGrad: "as a gradient",
   gelu: { attrs: {}, operands: [real(3, 4)], plain: (x = []) => [x.map((v) => v * cumulative(v))] },
+  geluTanh: { attrs: {}, operands: [real(3, 4)], plain: (x = []) => [x.map(byTanh)] },
+  geluTanhGrad: "as a gradient",
   softmax: { attrs: {}, operands: [real(2, 2, 3)], plain: byRow(3, softmaxed) },
   softmaxGrad: {
     attrs: {},

@@ -212,6 +212,8 @@ export const GRADIENT_CASES = {
   quickGelu: unary(g.quickGelu),
   quickGeluGrad: alike(2, (x, d) => node("quickGeluGrad", {}, [x as Tensor, d as Tensor])),
   gelu: unary(g.gelu),
+  geluTanh: unary(g.geluTanh),
+  geluTanhGrad: alike(2, (x, d) => node("geluTanhGrad", {}, [x as Tensor, d as Tensor])),
   softmax: unary(g.softmax, "any", 1),
   softmaxGrad: alike(2, (y, d) => node("softmaxGrad", {}, [y as Tensor, d as Tensor]), 1),
   logSoftmax: unary(g.logSoftmax, "any", 1),

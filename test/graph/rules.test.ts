@@ -123,6 +123,8 @@ const REFUSED: readonly (readonly [make: () => unknown, ...message: string[]])[]
   [make("quickGelu", {}, u8(2)), "quickGelu", "u8[2]"],
   [make("quickGeluGrad", {}, f(2), t("f64", 2)), "quickGeluGrad", "f32[2]", "f64[2]"],
   [make("gelu", {}), "gelu", "expected 1 operands", "got 0"],
+  [make("geluTanh", {}, u8(2)), "geluTanh", "u8[2]"],
+  [make("geluTanhGrad", {}, f(2), f(3)), "geluTanhGrad", "f32[2]", "f32[3]"],
   [make("softmax", {}, f()), "softmax", "f32[]"],
   [make("softmaxGrad", {}, f(), f()), "softmaxGrad", "f32[]"],
   [make("logSoftmax", {}, f()), "logSoftmax", "f32[]"],

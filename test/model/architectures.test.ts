@@ -148,8 +148,26 @@ describe("what does not fit is refused in one line", () => {
   const base = CONFIGS["emoji-vit"];
   it.each([
     [{ ...base, embedDim: 0 }, "embedDim: expected a whole number above 0, got 0"],
-    [{ ...base, imageSize: 60 }, "vision.patchSize (8) does not divide imageSize (60)"],
-    [{ ...base, vision: { ...base.vision, heads: 3 } }, "vision.heads (3) does not divide the width (128)"],
+    [{ ...base, imageSize: 7 }, "vision.patchSize (8) is larger than imageSize (7)"],
+    [{ ...base, vision: { ...base.vision, heads: 3 } }, "vision.heads (3) does not divide vision.width (128)"],
+    [
+      { ...base, vision: { ...base.vision, mlpWidth: 1.5 } },
+      "vision.mlpWidth: expected a whole number above 0, got 1.5",
+    ],
+    [{ ...base, vision: { ...base.vision, epsilon: 0 } }, "vision.epsilon: expected a number between 0 and 1, got 0"],
+    [{ ...base, vision: { ...base.vision, classToken: false } }, "vision.pool: there is no class token to pool at"],
+    [
+      { ...base, embedDim: 64, vision: { ...base.vision, projection: "none" } },
+      "vision.projection: without one, vision.width (128) must be embedDim (64)",
+    ],
+    [
+      { ...base, vision: { ...base.vision, pool: "attentional", poolHeads: 3 } },
+      "vision.poolHeads (3) does not divide embedDim (128)",
+    ],
+    [
+      { ...base, text: { ...base.text, pool: "eos" } },
+      "text.endOfText: expected an id below 2048 to pool at, got undefined",
+    ],
     [{ ...base, text: { ...base.text, layers: 1.5 } }, "text.layers: expected a whole number above 0, got 1.5"],
     [{ ...CONFIGS["emoji-rn"], imageSize: 48 }, "total stride (32) does not divide imageSize (48)"],
     [

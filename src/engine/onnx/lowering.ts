@@ -267,6 +267,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     emit.contrib("QuickGelu", [value(x as Tensor)], { alpha: { float: 1.702 } }),
   quickGeluGrad: "decompose",
   gelu: named("Gelu"),
+  geluTanh: named("Gelu", { approximate: "tanh" }),
+  geluTanhGrad: "decompose",
   softmax: named("Softmax", { axis: -1 }),
   softmaxGrad: "decompose",
   logSoftmax: named("LogSoftmax", { axis: -1 }),

@@ -91,7 +91,7 @@ const activation = (fn: (x: Tensor) => Tensor): Case[] => [
   { name: "far from 0", operands: [real([40], { within: 50 })], build: fn },
 ];
 
-const grad = (op: "reluGrad" | "quickGeluGrad" | "softmaxGrad"): Case[] =>
+const grad = (op: "reluGrad" | "quickGeluGrad" | "geluTanhGrad" | "softmaxGrad"): Case[] =>
   each(SHAPES.slice(1), (shape) => ({
     name: named(shape),
     operands: [real(shape), real(shape)],
@@ -211,6 +211,8 @@ export const NETWORK = {
   quickGelu: activation(g.quickGelu),
   quickGeluGrad: grad("quickGeluGrad"),
   gelu: activation(g.gelu),
+  geluTanh: activation(g.geluTanh),
+  geluTanhGrad: grad("geluTanhGrad"),
   softmax: [
     ...alongLast(g.softmax),
     { name: "of large logits", operands: [real([3, 5], { within: 1000 })], build: (x) => g.softmax(x) },

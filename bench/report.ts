@@ -1,4 +1,6 @@
 /** Results as data and as tables. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** Median, least and greatest of some numbers. */
 export interface Spread {
@@ -102,7 +104,18 @@ function cell(values: Spread | undefined, format: (value: number) => string): st
   return values ? `${format(values.median)} (${format(values.min)} to ${format(values.max)})` : "-";
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];
+}
+
+/** Puts tables between the two marks of a benchmark in docs/benchmarks.md. */
+export function writeDocs(benchmark: string, tables: string): void {
+  const path = join(import.meta.dirname, "..", "..", "docs", "benchmarks.md");
+  const marks = [`<!-- ${benchmark}: written by bench/${benchmark}.ts -->`, `<!-- end of ${benchmark} -->`] as const;
+  const page = readFileSync(path, "utf8");
+  const [begin, end] = marks.map((mark) => page.indexOf(mark));
+  if (begin === undefined || end === undefined || begin < 0 || end < begin)
+    throw new Error(`${path}: expected the marks ${marks.join(" and ")}`);
+  writeFileSync(path, `${page.slice(0, begin + marks[0].length)}\n${tables}\n${page.slice(end)}`);
 }

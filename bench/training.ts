@@ -2,12 +2,12 @@
  * Our training step beside PyTorch's, in one run on the same cores: each side is a process of its own, and they are
  * measured in turns, a short block each, while the others wait. See README.md.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Job, writeJob } from "./job.ts";
-import { type ModeResult, markdown, type Results, spread, type WorkloadResult } from "./report.ts";
+import { type ModeResult, markdown, type Results, spread, type WorkloadResult, writeDocs } from "./report.ts";
 import { type Measured, type Side, startSide } from "./side.ts";
 import { DEFAULT_WORKLOADS, type Mode, WORKLOADS, type Workload } from "./workloads.ts";
 
@@ -152,18 +152,6 @@ async function alternate(
   };
 }
 
-const MARKS = ["<!-- training: written by bench/training.ts -->", "<!-- end of training -->"] as const;
-
-/** Puts the tables between the two marks of docs/benchmarks.md. */
-function writeDocs(tables: string): void {
-  const path = join(root, "docs", "benchmarks.md");
-  const page = readFileSync(path, "utf8");
-  const [begin, end] = MARKS.map((mark) => page.indexOf(mark));
-  if (begin === undefined || end === undefined || begin < 0 || end < begin)
-    throw new Error(`${path}: expected the marks ${MARKS.join(" and ")}`);
-  writeFileSync(path, `${page.slice(0, begin + MARKS[0].length)}\n${tables}\n${page.slice(end)}`);
-}
-
 async function main(): Promise<void> {
   const names = listed("workloads", flags.workloads, Object.keys(WORKLOADS));
   const options: Options = {
@@ -192,7 +180,7 @@ async function main(): Promise<void> {
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
   const tables = markdown(results);
-  if (flags.docs) writeDocs(tables);
+  if (flags.docs) writeDocs("training", tables);
   process.stdout.write(`${tables}\n`);
   say(out);
 }

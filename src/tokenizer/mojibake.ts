@@ -41,16 +41,19 @@ function fixC1Controls(text: string): string {
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Strict UTF-8, and two dialects of it: surrogate pairs encoded one by one (CESU-8), and C0 80 for zero (Java). */
+/**
+ * Strict UTF-8, and two dialects of it: surrogate pairs encoded one by one (CESU-8), and C0 80 for zero (Java). ftfy
+ * looks for their last byte "or the end", and Python's end is also before a last line feed, which so counts as that byte.
+ */
 function decodeUtf8(bytes: string): string | undefined {
   const standard = bytes
-    .replace(/\xed([\xa0-\xaf])([\x80-\xbf])\xed([\xb0-\xbf])([\x80-\xbf])/g, (pair) => {
+    .replace(/\xed([\xa0-\xaf])([\x80-\xbf])\xed([\xb0-\xbf])([\x80-\xbf]|\n$)/g, (pair) => {
       const unit = (at: number): number =>
         0xd000 | ((pair.charCodeAt(at) & 0x3f) << 6) | (pair.charCodeAt(at + 1) & 0x3f);
       const encoded = new TextEncoder().encode(String.fromCharCode(unit(1), unit(4)));
       return String.fromCharCode(...encoded);
     })
-    .replaceAll("\xc0\x80", "\0");
+    .replace(/\xc0(\x80|\n$)/g, "\0");
   try {
     return utf8.decode(Uint8Array.from(standard, (byte) => byte.charCodeAt(0)));
   } catch {

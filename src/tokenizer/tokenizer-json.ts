@@ -61,7 +61,7 @@ export function readTokenizerJson(json: unknown): ReadTokenizer {
   const parsed = merges.map((merge: unknown, rank) => {
     const where = `tokenizer JSON: merges[${rank}]`;
     if (typeof merge !== "string") throw new Error(`${where}: expected a string, got ${describe(merge)}`);
-    return parseMerge(merge, where);
+    return parseMerge(merge, () => where);
   });
   return { merges: parsed, specialTokens };
 }

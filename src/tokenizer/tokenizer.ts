@@ -66,11 +66,8 @@ export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokeniz
   const startOfText = vocabulary.tokens.length;
   const endOfText = startOfText + 1;
   const vocabSize = endOfText + 1;
-  const tokenBytes = [...vocabulary.tokens, startMark, endMark].map((token) => {
-    const bytes = bytesOfToken(token);
-    if (bytes === undefined) throw new Error(`token ${quote(token)}: a character is not of the byte alphabet`);
-    return bytes;
-  });
+  const tokens = [...vocabulary.tokens, startMark, endMark];
+  const tokenBytes = new Array<Uint8Array | undefined>(vocabSize);
   const cache = createWordCache((word) => encodeWord(word, table), cachedWords);
 
   function encode(text: string): number[] {
@@ -87,8 +84,10 @@ export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokeniz
     const pieces: Uint8Array[] = [];
     let length = 0;
     for (const id of ids) {
-      const bytes = tokenBytes[id];
+      const token = tokens[id];
+      const bytes = tokenBytes[id] ?? (token === undefined ? undefined : bytesOfToken(token));
       if (bytes === undefined) throw new Error(`decode: expected ids from 0 to ${vocabSize - 1}, got ${id}`);
+      tokenBytes[id] = bytes;
       pieces.push(bytes);
       length += bytes.length;
     }

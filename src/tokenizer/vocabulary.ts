@@ -12,22 +12,30 @@ const clipMergeCount = 48_894;
  * @throws if the text has fewer lines, or a line is not two tokens with a space between.
  */
 export function parseClipVocabulary(text: string): Merge[] {
-  const lines = text.split("\n", clipMergeCount + 1);
-  if (lines.length <= clipMergeCount) {
-    throw new Error(
-      `parseClipVocabulary: expected a header and at least ${clipMergeCount} lines of merges, got ${lines.length} lines`,
-    );
+  const merges: Merge[] = [];
+  let start = text.indexOf("\n") + 1;
+  while (merges.length < clipMergeCount) {
+    const end = text.indexOf("\n", start);
+    if (start === 0 || end < 0) {
+      const lines = text.split("\n").length;
+      throw new Error(
+        `parseClipVocabulary: expected a header and at least ${clipMergeCount} lines of merges, got ${lines} lines`,
+      );
+    }
+    merges.push(parseMerge(text.slice(start, end), () => `parseClipVocabulary: line ${merges.length + 2}`));
+    start = end + 1;
   }
-  return lines.slice(1).map((line, index) => parseMerge(line, `parseClipVocabulary: line ${index + 2}`));
+  return merges;
 }
 
 /** @throws if `line` is not two tokens with one space between; `where` begins the message. */
-export function parseMerge(line: string, where: string): Merge {
-  const [left, right, ...more] = line.replace(/\r$/, "").split(" ");
-  if (!left || !right || more.length > 0) {
-    throw new Error(`${where}: expected two tokens separated by a space, got ${quote(line)}`);
+export function parseMerge(line: string, where: () => string): Merge {
+  const end = line.endsWith("\r") ? line.length - 1 : line.length;
+  const space = line.indexOf(" ");
+  if (space <= 0 || space + 1 >= end || line.indexOf(" ", space + 1) >= 0) {
+    throw new Error(`${where()}: expected two tokens separated by a space, got ${quote(line)}`);
   }
-  return [left, right];
+  return [line.slice(0, space), line.slice(space + 1, end)];
 }
 
 /** Tokens in id order, as strings: 256 bytes, 256 bytes at the end of a word, then what each merge makes. */

@@ -40,6 +40,12 @@ test("mojibake: undone once, several times over, and in a part of a text", () =>
   expect(fixEncoding("it’s a “quote” – and â€œanotherâ€\x9d")).toBe("it’s a “quote” – and “another”");
 });
 
+test("mojibake: ftfy takes a last line feed for the byte it misses at the end", () => {
+  expect(fixEncoding("ß‹À\n")).toBe("\u07cb\0");
+  expect(fixEncoding("ß‹Àx\n")).toBe("ß‹Àx\n");
+  expect(fixEncoding("\xed\xa0\xbd\xed\xb8\n")).toBe("\u{1f60a}");
+});
+
 test("mojibake: real text in many scripts is left alone", () => {
   for (const text of [
     "Ærøskøbing",

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
+  cleanText,
   type Merge,
   officialMerges,
   officialTokenizer,
@@ -84,6 +85,15 @@ describe("encode gives the official ids", () => {
     }
     expect(cut).toBe(21);
   });
+});
+
+test("2,000 texts that are hard to clean: mojibake, entities, controls, lone surrogates, odd scripts", () => {
+  const cases = golden<readonly (readonly [text: string, cleaned: string, ids: readonly number[]])[]>("nasty.json.gz");
+  expect(cases.length).toBe(2000);
+  const wrong = cases.filter(
+    ([text, cleaned, ids]) => cleanText(text) !== cleaned || tokenizer.encode(text).join() !== ids.join(),
+  );
+  expect(wrong).toEqual([]);
 });
 
 test("decode gives the official text", () => {

@@ -1,4 +1,4 @@
-import type { Interpolation } from "./resample.ts";
+import type { Interpolation } from "./coefficients.ts";
 import type { DecodedImage, RgbImage, UniformSource } from "./rgb.ts";
 import { resizeAndCrop } from "./transform.ts";
 

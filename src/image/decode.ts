@@ -1,7 +1,13 @@
 import { readFile, stat } from "node:fs/promises";
-import type { Metadata } from "sharp";
+import type { Sharp } from "sharp";
+import { decodeBmp, isBmp } from "./bmp.ts";
+import { deepToRgb } from "./deep.ts";
+import { decodeGif, isGif } from "./gif.ts";
+import { BLACK_AND_WHITE, grayImage, padded, unpremultiplied, withAlpha } from "./modes.ts";
+import { readPngHeader } from "./png.ts";
 import type { DecodedImage } from "./rgb.ts";
 import { loadSharp } from "./sharp.ts";
+import { readTiffHeader } from "./tiff.ts";
 import { cmykToRgb } from "./transform.ts";
 
 export interface DecodeOptions {
@@ -15,36 +21,22 @@ const MAX_PIXELS = 89_478_485;
 /** No picture of `maxPixels` is longer than this on disk, but a wrong path can be. */
 const MAX_FILE_BYTES = 1 << 30;
 
-const FORMATS = new Set(["jpeg", "png", "webp", "gif", "tiff", "heif"]);
+const FORMATS = new Set(["jpeg", "png", "webp", "tiff", "heif"]);
 
 /**
- * Decodes the first frame of a JPEG, PNG, WebP, GIF, TIFF or AVIF picture to 8-bit RGB as the official transform sees
- * it: the EXIF rotation, colour profiles and gamma are not applied; 16-bit pictures keep their high byte. Alpha and the
- * like come along for `preprocess`. Errors are one line that names the file.
+ * Decodes the first frame of a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF picture to 8-bit RGB as Pillow sees it: the EXIF
+ * rotation, colour profiles and gamma are not applied; 16 bits keep their high byte, in gray they are cut off at 255. Alpha
+ * and the like come along for `preprocess`. Errors are one line that names the file.
  */
 export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
   const name = options.name ?? (typeof input === "string" ? input : "image");
   const maxPixels = options.maxPixels ?? MAX_PIXELS;
-  const sharp = await loadSharp();
   try {
     const bytes = typeof input === "string" ? await readBounded(input) : input;
     if (bytes.length === 0) throw new Error("the file is empty");
-    const source = sharp(bytes, { limitInputPixels: maxPixels, failOn: "error", ignoreIcc: true, pages: 1 });
-    const metadata = await source.metadata();
-    const { format, width = 0, height = 0 } = metadata;
-    if (!format || !FORMATS.has(format)) throw new Error(`format ${format ?? "unknown"} is not supported`);
-    if (width * height > maxPixels) throw new Error(`${width} x ${height} pixels are more than ${maxPixels}`);
-    const isCmyk = metadata.space === "cmyk";
-    const space = isCmyk ? "cmyk" : "srgb";
-    const pipeline = isCmyk ? source.pipelineColourspace("cmyk") : source;
-    const { data, info } = await pipeline
-      .toColourspace(space)
-      .raw({ depth: "uchar" })
-      .toBuffer({ resolveWithObject: true });
-    if (isCmyk) return fromCmyk(data, info.width, info.height);
-    const ignoreAlpha = format === "png" && !hasAlphaChannel(bytes);
-    const palette = isIndexed(metadata) ? paletteOf(bytes, metadata) : undefined;
-    return fromChannels(data, info.width, info.height, info.channels, palette, ignoreAlpha);
+    if (isGif(bytes)) return decodeGif(bytes, maxPixels);
+    if (isBmp(bytes)) return decodeBmp(bytes, maxPixels);
+    return await decodeBySharp(bytes, maxPixels);
   } catch (error) {
     throw new Error(`${name}: cannot be decoded: ${firstLine(error)}`);
   }
@@ -66,67 +58,97 @@ function firstLine(error: unknown): string {
   );
 }
 
-/** Palette and 1-bit pictures, which Pillow resizes by nearest neighbour. */
-function isIndexed(metadata: Metadata): boolean {
-  return metadata.format === "gif" || metadata.isPalette === true || metadata.bitsPerSample === 1;
+async function decodeBySharp(bytes: Uint8Array, maxPixels: number): Promise<DecodedImage> {
+  const sharp = await loadSharp();
+  const source = sharp(bytes, { limitInputPixels: maxPixels, failOn: "error", ignoreIcc: true, pages: 1 });
+  const { format, space, depth = "uchar", width = 0, height = 0 } = await source.metadata();
+  if (!format || !FORMATS.has(format)) throw new Error(`format ${format ?? "unknown"} is not supported`);
+  if (width * height > maxPixels) throw new Error(`${width} x ${height} pixels are more than ${maxPixels}`);
+  // Of all formats, Pillow turns only TIFFs as their orientation says.
+  const pipeline = format === "tiff" ? source.autoOrient() : source;
+  const isDeep = format === "png" ? isDeepPng(bytes) : format === "tiff" && depth !== "uchar";
+  if (isDeep && (space === "grey16" || space === "b-w")) return decodeDeep(pipeline, depth);
+  const isCmyk = space === "cmyk";
+  const { data, info } = await (isCmyk ? pipeline.pipelineColourspace("cmyk") : pipeline)
+    .toColourspace(isCmyk ? "cmyk" : "srgb")
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true });
+  if (isCmyk) return fromCmyk(data, info.width, info.height);
+  return inItsMode(fromChannels(data, info.width, info.height, info.channels), bytes);
 }
 
-const BLACK_AND_WHITE = Uint8Array.from({ length: 768 }, (_, i) => (i < 3 ? 0 : 255));
-
-/** RGB of 256 indices; those that the file does not define are black. */
-function paletteOf(bytes: Uint8Array, { format, bitsPerSample, isPalette }: Metadata): Uint8Array {
-  if (bitsPerSample === 1 && !isPalette) return BLACK_AND_WHITE;
-  const palette = new Uint8Array(768);
-  if (format === "png") palette.set(pngChunk(bytes, "PLTE").subarray(0, 768));
-  return palette;
+/** Gray of more than 8 bits, in Pillow's modes I;16, I and F. */
+async function decodeDeep(source: Sharp, depth: string): Promise<DecodedImage> {
+  const [space, kind] = (
+    {
+      ushort: ["grey16", "ushort"],
+      short: ["b-w", "int"],
+      int: ["b-w", "int"],
+      uint: ["b-w", "int"],
+      float: ["b-w", "float"],
+    } as const
+  )[depth] ?? [undefined, undefined];
+  if (!space) throw new Error(`samples of type ${depth} are not supported`);
+  const { data, info } = await source
+    .extractChannel(0) // a transparent gray level of a PNG comes as a second channel
+    .pipelineColourspace(space)
+    .toColourspace(space)
+    .raw({ depth: kind })
+    .toBuffer({ resolveWithObject: true });
+  const { buffer } = tight(data);
+  const { width, height, channels } = info;
+  if (channels !== 1) throw new Error(`${channels} channels of type ${depth} are not supported`);
+  const deep =
+    kind === "ushort" ? new Uint16Array(buffer) : kind === "int" ? new Int32Array(buffer) : new Float32Array(buffer);
+  if (deep.length !== width * height) throw new Error(`${width} x ${height} samples expected, got ${deep.length}`);
+  return { ...deepToRgb({ width, height, data: deep }), deep };
 }
 
-/** The first chunk of that type before the pixels, empty if there is none. */
-function pngChunk(png: Uint8Array, type: string): Uint8Array {
-  const view = new DataView(png.buffer, png.byteOffset, png.byteLength);
-  for (let at = 8; at + 12 <= png.length; at += 12 + view.getUint32(at)) {
-    const found = String.fromCharCode(...png.subarray(at + 4, at + 8));
-    if (found === type) return png.subarray(at + 8, at + 8 + view.getUint32(at));
-    if (found === "IDAT") break;
+function isDeepPng(bytes: Uint8Array): boolean {
+  const header = readPngHeader(bytes);
+  return header?.colourType === 0 && header.bits === 16;
+}
+
+/** What Pillow's mode leaves of the channels that the decoder gives: no transparency that is not a channel, no alpha of palettes. */
+function inItsMode(image: DecodedImage, bytes: Uint8Array): DecodedImage {
+  const { alpha, ...rgb } = image;
+  const png = readPngHeader(bytes);
+  if (png) {
+    if (png.colourType === 3) return { ...rgb, palette: padded(png.palette) };
+    if (png.bits === 1) return { ...rgb, palette: BLACK_AND_WHITE };
+    return png.colourType >= 4 ? image : rgb;
   }
-  return new Uint8Array(0);
+  if (isWebpWithoutAlpha(bytes)) return rgb;
+  const tiff = readTiffHeader(bytes);
+  if (!tiff) return image;
+  if (tiff.palette) return { ...rgb, palette: padded(tiff.palette) };
+  if (tiff.isBilevel) return { ...rgb, palette: BLACK_AND_WHITE };
+  if (tiff.extra === "unspecified") return rgb;
+  return alpha && tiff.extra === "premultiplied" ? { ...unpremultiplied(rgb, alpha), alpha } : image;
 }
 
-/** A PNG of colour type 4 or 6; otherwise transparency comes from a tRNS chunk, which the official transform ignores. */
-function hasAlphaChannel(png: Uint8Array): boolean {
-  const colourType = png[25];
-  return colourType === 4 || colourType === 6;
+/** The extended header of a WebP decides, whatever is around the first frame of an animation. */
+function isWebpWithoutAlpha(bytes: Uint8Array): boolean {
+  const isExtended = String.fromCharCode(...bytes.subarray(8, 16)) === "WEBPVP8X";
+  return isExtended && ((bytes[20] ?? 0) & 0x10) === 0;
 }
 
-function fromChannels(
-  samples: Uint8Array,
-  width: number,
-  height: number,
-  channels: number,
-  palette: Uint8Array | undefined,
-  ignoreAlpha: boolean,
-): DecodedImage {
+function fromChannels(samples: Uint8Array, width: number, height: number, channels: number): DecodedImage {
   const pixels = width * height;
-  if (samples.length !== pixels * channels || channels < 1 || channels > 4) {
+  if (samples.length !== pixels * channels || channels < 1 || channels > 4)
     throw new Error(`${width} x ${height} x ${channels} samples expected, got ${samples.length}`);
-  }
-  if (channels === 3) return { width, height, data: tight(samples), ...(palette ? { palette } : {}) };
-  const gray = channels < 3;
+  if (channels === 3) return { width, height, data: tight(samples) };
+  if (channels === 1) return grayImage(width, height, samples);
   const data = new Uint8Array(pixels * 3);
-  const alpha = channels === 3 || channels === 1 ? undefined : new Uint8Array(pixels);
-  let opaque = true;
+  const alpha = new Uint8Array(pixels);
+  const step = channels === 2 ? 0 : 1;
   for (let i = 0, p = 0, o = 0; i < pixels; i++, p += channels, o += 3) {
     data[o] = samples[p] ?? 0;
-    data[o + 1] = samples[gray ? p : p + 1] ?? 0;
-    data[o + 2] = samples[gray ? p : p + 2] ?? 0;
-    if (alpha) {
-      const a = samples[p + channels - 1] ?? 0;
-      alpha[i] = a;
-      opaque &&= a === 255;
-    }
+    data[o + 1] = samples[p + step] ?? 0;
+    data[o + 2] = samples[p + 2 * step] ?? 0;
+    alpha[i] = samples[p + channels - 1] ?? 0;
   }
-  const keepAlpha = alpha && !opaque && !palette && !ignoreAlpha;
-  return { width, height, data, ...(palette ? { palette } : {}), ...(keepAlpha ? { alpha } : {}) };
+  return withAlpha({ width, height, data }, alpha);
 }
 
 function fromCmyk(samples: Uint8Array, width: number, height: number): DecodedImage {
@@ -137,8 +159,9 @@ function fromCmyk(samples: Uint8Array, width: number, height: number): DecodedIm
 }
 
 /** Small Buffers share a pool; a plain array of exactly these bytes can be transferred to another thread. */
-function tight(samples: Uint8Array): Uint8Array {
-  return samples.byteLength === samples.buffer.byteLength
-    ? new Uint8Array(samples.buffer, 0, samples.length)
+function tight(samples: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer } = samples;
+  return buffer instanceof ArrayBuffer && samples.byteLength === buffer.byteLength
+    ? new Uint8Array(buffer)
     : Uint8Array.from(samples);
 }

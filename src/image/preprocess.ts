@@ -1,4 +1,5 @@
-import type { Interpolation, Rectangle } from "./resample.ts";
+import type { Interpolation } from "./coefficients.ts";
+import type { Rectangle } from "./resample.ts";
 import type { DecodedImage, RgbImage } from "./rgb.ts";
 import { fillOf, resizeAndCrop } from "./transform.ts";
 

@@ -3,7 +3,15 @@
  * coefficients in fixed point with 22 fractional bits, rounded and clipped to 8 bits between the two passes. Published CLIP weights were trained behind it; a floating-point resampler differs by up to 18 levels.
  */
 
-export type Interpolation = "bicubic" | "bilinear";
+import {
+  type Coefficients,
+  type Direction,
+  fixedPoint,
+  type Interpolation,
+  PRECISION_BITS,
+  reach,
+  weightsOf,
+} from "./coefficients.ts";
 
 /** Interleaved 8-bit samples, `[height, width, channels]`. */
 export interface Samples {
@@ -31,74 +39,7 @@ export interface Rectangle {
   readonly height: number;
 }
 
-const PRECISION_BITS = 32 - 8 - 2;
 const HALF = 1 << (PRECISION_BITS - 1);
-
-const filters: Record<Interpolation, { support: number; weight(x: number): number }> = {
-  bilinear: {
-    support: 1,
-    weight(x) {
-      x = Math.abs(x);
-      return x < 1 ? 1 - x : 0;
-    },
-  },
-  bicubic: {
-    support: 2,
-    weight(x) {
-      const a = -0.5;
-      x = Math.abs(x);
-      if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-      if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
-      return 0;
-    },
-  },
-};
-
-/** For each wanted output position: the first source position, how many, and their weights (`taps` apart). */
-interface Coefficients {
-  readonly taps: number;
-  readonly start: Int32Array;
-  readonly count: Int32Array;
-  readonly weights: Int32Array;
-}
-
-function coefficients(
-  sourceSize: number,
-  boxStart: number,
-  boxSize: number,
-  outputSize: number,
-  from: number,
-  wanted: number,
-  interpolation: Interpolation,
-): Coefficients {
-  const filter = filters[interpolation];
-  const scale = boxSize / outputSize;
-  const filterScale = Math.max(scale, 1);
-  const support = filter.support * filterScale;
-  const taps = Math.ceil(support) * 2 + 1;
-  const start = new Int32Array(wanted);
-  const count = new Int32Array(wanted);
-  const weights = new Int32Array(wanted * taps);
-  const exact = new Float64Array(taps);
-  for (let i = 0; i < wanted; i++) {
-    const center = boxStart + (from + i + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(center - support + 0.5));
-    const n = Math.min(sourceSize, Math.trunc(center + support + 0.5)) - first;
-    let sum = 0;
-    for (let k = 0; k < n; k++) {
-      const weight = filter.weight((k + first - center + 0.5) * (1 / filterScale));
-      exact[k] = weight;
-      sum += weight;
-    }
-    for (let k = 0; k < n; k++) {
-      const weight = (sum === 0 ? (exact[k] ?? 0) : (exact[k] ?? 0) / sum) * (1 << PRECISION_BITS);
-      weights[i * taps + k] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
-    }
-    start[i] = first;
-    count[i] = n;
-  }
-  return { taps, start, count, weights };
-}
 
 function clip8(sum: number): number {
   return Math.max(0, Math.min(255, sum >> PRECISION_BITS));
@@ -193,16 +134,9 @@ export function resample(source: Samples, options: ResampleOptions): Samples {
   checkInside("box", box, source.width, source.height);
   checkInside("crop", crop, width, height);
 
-  // A direction that keeps its size is copied, not filtered.
-  const sameRows = height === source.height && box.top === 0 && box.height === source.height;
-  const sameColumns = width === source.width && box.left === 0 && box.width === source.width;
-
-  const vertical = sameRows
-    ? undefined
-    : coefficients(source.height, box.top, box.height, height, crop.top, crop.height, interpolation);
-  const horizontal = sameColumns
-    ? undefined
-    : coefficients(source.width, box.left, box.width, width, crop.left, crop.width, interpolation);
+  const plan = planOf(source, { width, height, box, crop });
+  const vertical = plan.vertical && fixedPoint(weightsOf(plan.vertical, interpolation));
+  const horizontal = plan.horizontal && fixedPoint(weightsOf(plan.horizontal, interpolation));
   const [top, rows] = vertical ? reach(vertical) : [crop.top, crop.height];
   const [left, columns] = horizontal ? reach(horizontal) : [crop.left, crop.width];
 
@@ -212,50 +146,36 @@ export function resample(source: Samples, options: ResampleOptions): Samples {
       : copyPart(source, { left, top, width: columns, height: rows });
   }
   if (!vertical) return horizontalPass(source, top, rows, 0, horizontal);
-  // Pillow's rule since 13.0 (horizontal first always before that): the rounding between the passes makes it visible.
-  const verticalFirst = height < box.height && box.height - height > 2 * (box.width - width);
-  if (verticalFirst) {
+  if (plan.verticalFirst) {
     return horizontalPass(verticalPass(source, 0, left, columns, vertical), 0, crop.height, left, horizontal);
   }
   return verticalPass(horizontalPass(source, top, rows, 0, horizontal), top, 0, crop.width, vertical);
 }
 
-/** The first source position that any wanted output needs, and how many from there. */
-function reach(by: Coefficients): [first: number, length: number] {
-  const last = by.start.length - 1;
-  const first = by.start[0] ?? 0;
-  return [first, (by.start[last] ?? 0) + (by.count[last] ?? 0) - first];
+/** What Pillow's two passes are and which comes first; a direction that keeps its size is copied, not filtered. */
+export function planOf(
+  source: { readonly width: number; readonly height: number },
+  { width, height, box, crop }: { width: number; height: number; box: Rectangle; crop: Rectangle },
+): { readonly vertical?: Direction; readonly horizontal?: Direction; readonly verticalFirst: boolean } {
+  const sameRows = height === source.height && box.top === 0 && box.height === source.height;
+  const sameColumns = width === source.width && box.left === 0 && box.width === source.width;
+  const vertical = {
+    ...{ sourceSize: source.height, boxStart: box.top, boxSize: box.height },
+    ...{ outputSize: height, from: crop.top, wanted: crop.height },
+  };
+  const horizontal = {
+    ...{ sourceSize: source.width, boxStart: box.left, boxSize: box.width },
+    ...{ outputSize: width, from: crop.left, wanted: crop.width },
+  };
+  return {
+    ...(sameRows ? {} : { vertical }),
+    ...(sameColumns ? {} : { horizontal }),
+    // Pillow's rule since 13.0 (horizontal first always before that): the rounding between the passes makes it visible.
+    verticalFirst: height < box.height && box.height - height > 2 * (box.width - width),
+  };
 }
 
-/** Pillow's nearest neighbour, cut to `crop`. */
-export function resampleNearest(source: Samples, width: number, height: number, crop: Rectangle): Samples {
-  checkInside("crop", crop, width, height);
-  const { channels, data } = source;
-  const columns = nearestPositions(source.width, width, crop.left, crop.width);
-  const rows = nearestPositions(source.height, height, crop.top, crop.height);
-  const out = new Uint8Array(crop.height * crop.width * channels);
-  let o = 0;
-  for (const y of rows) {
-    for (const x of columns) {
-      const p = (y * source.width + x) * channels;
-      for (let c = 0; c < channels; c++) out[o++] = data[p + c] ?? 0;
-    }
-  }
-  return { width: crop.width, height: crop.height, channels, data: out };
-}
-
-function nearestPositions(sourceSize: number, outputSize: number, from: number, wanted: number): Int32Array {
-  const step = sourceSize / outputSize;
-  const positions = new Int32Array(wanted);
-  // Pillow adds step by step; multiplying instead would round differently at some exact halves.
-  let position = step * 0.5;
-  for (let i = 0; i < from + wanted; i++, position += step) {
-    if (i >= from) positions[i - from] = Math.min(sourceSize - 1, Math.trunc(position));
-  }
-  return positions;
-}
-
-function checkInside(what: string, part: Rectangle, width: number, height: number): void {
+export function checkInside(what: string, part: Rectangle, width: number, height: number): void {
   const { left, top } = part;
   const right = left + part.width;
   const bottom = top + part.height;

@@ -14,9 +14,13 @@ export interface DecodedImage extends RgbImage {
   readonly alpha?: Uint8Array;
   /** RGB of the indices of a palette or 1-bit picture: the official transform takes the nearest pixel instead of filtering. */
   readonly palette?: Uint8Array;
+  /** `[height, width]` of a gray picture with more than 8 bits: it is resampled in these and clipped to 8 bits after it. */
+  readonly deep?: DeepGray;
   /** `[height, width, 4]`, 0 = no ink: the picture is resampled in these and becomes RGB after it. */
   readonly cmyk?: Uint8Array;
 }
+
+export type DeepGray = Uint16Array | Int32Array | Float32Array;
 
 /** Anything that gives numbers uniform in [0, 1): `Math.random` wrapped, or the seeded generator of the data room. */
 export interface UniformSource {

@@ -1,4 +1,7 @@
-import { type Interpolation, type Rectangle, resample, resampleNearest, type Samples } from "./resample.ts";
+import type { Interpolation } from "./coefficients.ts";
+import { deepToRgb, resampleDeep } from "./deep.ts";
+import { resampleNearest } from "./nearest.ts";
+import { type Rectangle, resample, type Samples } from "./resample.ts";
 import type { DecodedImage, RgbImage } from "./rgb.ts";
 
 /** Resizes the whole picture to `width` x `height` in the mode it was stored in, cuts `crop` out of it, converts to RGB. */
@@ -15,6 +18,7 @@ export function resizeAndCrop(
   const unchanged = !box && width === image.width && height === image.height;
   if (unchanged) return resample(rgb, options);
   if (image.palette && !box) return resampleNearest(rgb, width, height, crop);
+  if (image.deep) return deepToRgb(resampleDeep({ ...rgb, data: image.deep }, options));
   if (image.cmyk) return cmykToRgb(resample({ ...rgb, channels: 4, data: image.cmyk }, options));
   if (image.alpha) return unpremultiply(resample(premultiply(image, image.alpha), options));
   return resample(rgb, options);

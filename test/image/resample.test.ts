@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { preprocess } from "../../src/image/index.ts";
-import { type Interpolation, resample } from "../../src/image/resample.ts";
+import { type Interpolation, preprocess } from "../../src/image/index.ts";
+import { resample } from "../../src/image/resample.ts";
 import { resizeAndCrop } from "../../src/image/transform.ts";
 import { noise } from "./noise.ts";
 import { official } from "./official.ts";

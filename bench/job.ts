@@ -133,7 +133,7 @@ async function captionBatches(
     const drawn = Array.from({ length: batch }, () => source.caption(random.int(source.length), random));
     const captions = full ? drawn.map((caption) => `${caption} `.repeat(config.text.contextLength)) : drawn;
     const { contextLength } = config.text;
-    const { ids } = tokenizer.tokenize(captions, { contextLength, truncate: true });
+    const { ids } = tokenizer.tokenize(captions, { contextLength, longText: "truncate" });
     const images = Uint8Array.from({ length: batch * config.imageSize ** 2 * 3 }, () => random.bits() & 255);
     return { images, tokens: ids };
   });

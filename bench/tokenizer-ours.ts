@@ -12,7 +12,7 @@ const seconds: number[] = [];
 let first: readonly (readonly number[])[] | undefined;
 for (const captions of sets) {
   const start = performance.now();
-  const { ids, lengths } = tokenizer.tokenize(captions, { contextLength: 77, truncate: true });
+  const { ids, lengths } = tokenizer.tokenize(captions, { contextLength: 77, longText: "truncate" });
   seconds.push((performance.now() - start) / 1000);
   first ??= Array.from(lengths, (length, row) => [...ids.subarray(row * 77, row * 77 + length)]);
 }

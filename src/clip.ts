@@ -11,7 +11,7 @@ import {
   PIXEL_MEAN,
   shortensTexts,
 } from "./model/index.ts";
-import type { Tokenizer } from "./tokenizer/index.ts";
+import type { LongText, Tokenizer } from "./tokenizer/index.ts";
 
 /** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
 export type ImageInput = string | Uint8Array | DecodedImage;
@@ -29,11 +29,14 @@ export interface EncodeOptions {
 }
 
 export interface EncodeTextOptions extends EncodeOptions {
-  /** Cut texts that are longer than the context instead of throwing. @default false */
-  readonly truncate?: boolean;
+  /**
+   * Texts longer than the context: an error that says the count; a cut; or the parts one by one (as few as hold the text, about
+   * equally long, cut between words), the text's features being the normalised mean of theirs, normalised. @default "error"
+   */
+  readonly longText?: LongText;
 }
 
-export interface ClassifyOptions {
+export interface ClassifyOptions extends Pick<EncodeTextOptions, "longText"> {
   /** Prompts that are averaged, `{}` being the label. @default those the model was trained with */
   readonly templates?: readonly string[];
   /** Cosine similarity that a label must reach; `NONE_OF_THESE` stands for all that do not. @default no threshold */
@@ -164,7 +167,7 @@ export class CLIP {
 
   /**
    * Features of texts, one row of `embedDim` numbers each.
-   * @throws one line with the text if it is longer than the context
+   * @throws one line with the text and its count of tokens if it is longer than the context and `longText` does not say what to do
    */
   encodeText(text: string, options?: EncodeTextOptions): Promise<Float32Array>;
   encodeText(texts: readonly string[], options?: EncodeTextOptions): Promise<Float32Array[]>;
@@ -175,14 +178,12 @@ export class CLIP {
     if (typeof texts === "string") return only(await this.encodeText([texts], options));
     const { text, embedDim } = this.#model.config;
     const { contextLength } = text;
-    const { ids, lengths } = this.#model.tokenizer.tokenize(texts, {
-      contextLength,
-      truncate: options.truncate ?? false,
-    });
+    const { longText = "error" } = options;
+    const { ids, lengths, owners } = this.#model.tokenizer.tokenize(texts, { contextLength, longText });
     // Short texts together: the text tower runs as far as the longest of a batch.
     const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
-    const rows = new Array<Float32Array>(texts.length);
-    for (const { start, count, batch } of pieces(texts.length)) {
+    const rows = new Array<Float32Array>(lengths.length); // more than texts, where long ones are chunked
+    for (const { start, count, batch } of pieces(lengths.length)) {
       const longest = lengths[order[start + count - 1] ?? 0] ?? 0;
       const rounded = Math.min(contextLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
       const length = shortensTexts(this.#model.config) ? rounded : contextLength;
@@ -195,7 +196,8 @@ export class CLIP {
       const { features } = await program.run({ tokens: hostTensor("i32", [batch, length], tokens) });
       for (const [i, row] of rowsOf(features?.data, count, embedDim).entries()) rows[order[start + i] ?? 0] = row;
     }
-    return options.normalize ? rows.map(normalized) : rows;
+    const whole = rows.length === texts.length ? rows : averaged(rows, owners);
+    return options.normalize ? whole.map(normalized) : whole;
   }
 
   /**
@@ -206,9 +208,9 @@ export class CLIP {
   async classify(
     image: ImageInput,
     labels: readonly string[],
-    { templates = this.templates, threshold }: ClassifyOptions = {},
+    { templates = this.templates, threshold, longText }: ClassifyOptions = {},
   ): Promise<Prediction[]> {
-    const { weights } = await this.classifier(labels, templates);
+    const { weights } = await this.classifier(labels, templates, longText);
     const features = await this.encodeImage(image, { normalize: true });
     return rank(features, labels, weights, this.logitScale, threshold);
   }
@@ -217,24 +219,32 @@ export class CLIP {
    * One row for each label: every template is embedded and normalised, their mean normalised again (CLIP, section 3.1.4).
    * Computed once for the same labels and templates.
    */
-  classifier(labels: readonly string[], templates: readonly string[] = this.templates): Promise<Classifier> {
-    const key = JSON.stringify([labels, templates]);
+  classifier(
+    labels: readonly string[],
+    templates: readonly string[] = this.templates,
+    longText: LongText = "error",
+  ): Promise<Classifier> {
+    const key = JSON.stringify([labels, templates, longText]);
     const known = this.#classifiers.get(key);
     if (known) return known;
-    const made = this.#makeClassifier(labels, templates);
+    const made = this.#makeClassifier(labels, templates, longText);
     made.catch(() => this.#classifiers.delete(key));
     this.#classifiers.set(key, made);
     return made;
   }
 
-  async #makeClassifier(labels: readonly string[], templates: readonly string[]): Promise<Classifier> {
+  async #makeClassifier(
+    labels: readonly string[],
+    templates: readonly string[],
+    longText: LongText,
+  ): Promise<Classifier> {
     if (labels.length === 0) throw new Error("classify: expected at least one label, got none");
     if (templates.length === 0) throw new Error("classify: expected at least one template, got none");
     for (const template of templates)
       if (!template.includes("{}"))
         throw new Error(`classify: template ${JSON.stringify(template)} has no {} where the label goes`);
     const prompts = labels.flatMap((label) => templates.map((template) => template.replaceAll("{}", () => label)));
-    const rows = await this.encodeText(prompts, { normalize: true });
+    const rows = await this.encodeText(prompts, { normalize: true, longText });
     const weights = labels.map((_, i) => meanDirection(rows.slice(i * templates.length, (i + 1) * templates.length)));
     return { labels, templates, weights };
   }
@@ -341,6 +351,17 @@ function lengthOf(row: Float32Array): number {
 function normalized(row: Float32Array): Float32Array {
   const length = lengthOf(row);
   return row.map((x) => x / length);
+}
+
+/** Rows of one owner as one: their mean direction, of length 1; a row by itself stays what it is. */
+function averaged(rows: readonly Float32Array[], owners: Int32Array): Float32Array[] {
+  const groups: Float32Array[][] = [];
+  for (const [i, row] of rows.entries()) {
+    const owner = owners[i] ?? 0;
+    groups[owner] ??= [];
+    groups[owner].push(row);
+  }
+  return groups.map((parts) => (parts.length === 1 ? only(parts) : meanDirection(parts.map(normalized))));
 }
 
 /** The normalised mean of rows that are normalised. */

@@ -19,7 +19,7 @@ import { onDisk, type RunFolder, readMetrics, reportPath } from "../train/run-fo
 const GRID = 48;
 const MATRIX = 12;
 /** Captions, unlike prompts, may be longer than the context. */
-const CUT = { normalize: true, truncate: true } as const;
+const CUT = { normalize: true, longText: "truncate" } as const;
 
 /** Folder of a run where class weights are kept. */
 export const classWeightsFolder = (run: RunFolder): string => join(run.folder, "class-weights");

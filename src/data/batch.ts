@@ -107,7 +107,7 @@ export function createBatchMaker(
     };
     await Promise.all(Array.from({ length: readAtOnce }, fillRows));
 
-    const { ids, lengths } = tokenizer.tokenize(captions, { contextLength, truncate: true });
+    const { ids, lengths } = tokenizer.tokenize(captions, { contextLength, longText: "truncate" });
     const tokens = new Int32Array(ids); // a copy with a buffer of its own, to be transferred
     const isCut = (caption: string, row: number): boolean =>
       lengths[row] === contextLength && tokenizer.encode(caption).length + 2 > contextLength;

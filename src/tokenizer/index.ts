@@ -4,13 +4,8 @@ import { readTokenizerJson } from "./tokenizer-json.ts";
 export { cleanText } from "./clean.ts";
 export { loadClipTokenizer } from "./load-vocabulary.ts";
 export { type OfficialTokenizerOptions, officialMerges, officialTokenizer } from "./official.ts";
-export {
-  type BpeTokenizerOptions,
-  createBpeTokenizer,
-  type TokenBatch,
-  type TokenizeOptions,
-  type Tokenizer,
-} from "./tokenizer.ts";
+export { type LongText, type RowMarks, type TokenBatch, type TokenizeOptions, tokenRows } from "./rows.ts";
+export { type BpeTokenizerOptions, createBpeTokenizer, type Tokenizer } from "./tokenizer.ts";
 export type { TokenizerJson } from "./tokenizer-json.ts";
 export { type TrainBpeOptions, type TrainBpeProgress, trainBpe } from "./train-bpe.ts";
 export { type Merge, parseClipVocabulary } from "./vocabulary.ts";

@@ -1,25 +1,11 @@
 import { createMergeTable, encodeWord } from "./bpe.ts";
 import { bytesOfToken, endOfWord } from "./bytes.ts";
 import { cleanText } from "./clean.ts";
+import { type TokenBatch, type TokenizeOptions, tokenRows } from "./rows.ts";
 import { type TokenizerJson, writeTokenizerJson } from "./tokenizer-json.ts";
-import { buildVocabulary, type Merge, quote } from "./vocabulary.ts";
+import { buildVocabulary, type Merge } from "./vocabulary.ts";
 import { createWordCache } from "./word-cache.ts";
 import { MARKS, type SpecialTokens, splitWords } from "./words.ts";
-
-export interface TokenizeOptions {
-  /** How many ids a row has. @default 77 */
-  readonly contextLength?: number;
-  /** Cut texts that do not fit, keeping the end-of-text id in the last place, instead of throwing. @default false */
-  readonly truncate?: boolean;
-}
-
-export interface TokenBatch {
-  /** `[texts, contextLength]`, row by row, padded with 0. */
-  readonly ids: Int32Array;
-  readonly shape: [texts: number, contextLength: number];
-  /** For each text, the position of its end-of-text id plus one: how much of its row is not padding. */
-  readonly lengths: Int32Array;
-}
 
 export interface Tokenizer {
   /** 512 byte tokens, the merges, two marks: 49,408 for the published models. */
@@ -30,6 +16,8 @@ export interface Tokenizer {
   readonly endOfText: number;
   /** The ids of a text, cleaned as the official code does, without the two marks. */
   encode(text: string): number[];
+  /** The same, a list for each word that white space sets apart: where a long text may be cut. */
+  encodeWords(text: string): number[][];
   /**
    * The text of ids; a space stands after every word, and bytes that are no UTF-8 become U+FFFD.
    * @throws if an id is not of the vocabulary.
@@ -37,7 +25,7 @@ export interface Tokenizer {
   decode(ids: Iterable<number>): string;
   /**
    * Ids for the model: start-of-text, the text, end-of-text, zeros.
-   * @throws if a text does not fit and `truncate` is not set, or `contextLength` is not a positive integer.
+   * @throws if a text does not fit and `longText` does not say what to do, or `contextLength` is not a positive integer.
    */
   tokenize(texts: string | readonly string[], options?: TokenizeOptions): TokenBatch;
   /** What to save beside a model, for `tokenizerFromJson`. */
@@ -71,8 +59,12 @@ export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokeniz
   const cache = createWordCache((word) => encodeWord(word, table), cachedWords);
 
   function encode(text: string): number[] {
+    return encodeCleaned(cleanText(text));
+  }
+
+  function encodeCleaned(cleaned: string): number[] {
     const ids: number[] = [];
-    for (const word of splitWords(cleanText(text), specialTokens)) {
+    for (const word of splitWords(cleaned, specialTokens)) {
       if (word === startMark) ids.push(startOfText);
       else if (word === endMark) ids.push(endOfText);
       else for (const id of cache.idsOf(word)) ids.push(id);
@@ -101,32 +93,15 @@ export function createBpeTokenizer(merges: readonly Merge[], options: BpeTokeniz
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(all).replaceAll(endOfWord, " ");
   }
 
+  function encodeWords(text: string): number[][] {
+    return cleanText(text).split(" ").map(encodeCleaned);
+  }
+
   function tokenize(texts: string | readonly string[], options: TokenizeOptions = {}): TokenBatch {
-    const { contextLength = 77, truncate = false } = options;
-    if (!Number.isSafeInteger(contextLength) || contextLength < 1) {
-      throw new Error(`tokenize: expected contextLength to be a positive integer, got ${contextLength}`);
-    }
     const list = typeof texts === "string" ? [texts] : texts;
-    const ids = new Int32Array(list.length * contextLength);
-    const lengths = new Int32Array(list.length);
-    for (const [row, text] of list.entries()) {
-      const encoded = encode(text);
-      const needed = encoded.length + 2;
-      if (needed > contextLength && !truncate) {
-        throw new Error(
-          `tokenize: text ${row} (${quote(text)}) has ${needed} tokens with start and end of text, more than the context length ${contextLength}; set truncate to cut it`,
-        );
-      }
-      const length = Math.min(needed, contextLength);
-      const start = row * contextLength;
-      ids[start] = startOfText;
-      for (let i = 1; i < length - 1; i++) ids[start + i] = encoded[i - 1] ?? 0;
-      ids[start + length - 1] = endOfText;
-      lengths[row] = length;
-    }
-    return { ids, shape: [list.length, contextLength], lengths };
+    return tokenRows(list, encode, encodeWords, { start: startOfText, end: endOfText, padding: 0 }, options);
   }
 
   const toJSON = (): TokenizerJson => writeTokenizerJson(merges, specialTokens);
-  return { vocabSize, startOfText, endOfText, encode, decode, tokenize, toJSON };
+  return { vocabSize, startOfText, endOfText, encode, encodeWords, decode, tokenize, toJSON };
 }

@@ -45,7 +45,7 @@ test("a merges file that is cut or is none", () => {
 test("the context length is checked, and the error is one line that says text, count and limit", () => {
   const tokenizer = createBpeTokenizer([]);
   expect(() => tokenizer.tokenize(["a", "b\nb cc"], { contextLength: 3 })).toThrow(
-    'tokenize: text 1 ("b\\nb cc") has 6 tokens with start and end of text, more than the context length 3',
+    'tokenize: text 1 ("b\\nb cc") has 6 tokens with its marks, more than the context length 3; shorten it, or choose longText "truncate" (cut it) or "chunk" (average its parts)',
   );
   for (const contextLength of [0, -1, 1.5, Number.NaN]) {
     expect(() => tokenizer.tokenize("a", { contextLength })).toThrow(/contextLength to be a positive integer/);

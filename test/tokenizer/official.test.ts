@@ -75,7 +75,7 @@ describe("encode gives the official ids", () => {
     let cut = 0;
     for (const one of cases) {
       const expected = one.padded ?? one.padded_truncate;
-      const { ids, lengths } = tokenizer.tokenize(one.text, { truncate: one.too_long === true });
+      const { ids, lengths } = tokenizer.tokenize(one.text, { longText: one.too_long ? "truncate" : "error" });
       expect([...ids], one.text).toEqual(expected);
       expect(lengths[0], one.text).toBe(Math.min(77, one.ids.length + 2));
       if (one.too_long) {
@@ -132,7 +132,7 @@ test("tokenize answers the official calls, errors included", () => {
     const call = () =>
       tokenizer.tokenize(texts, {
         contextLength: options.context_length ?? 77,
-        truncate: options.truncate ?? false,
+        longText: options.truncate ? "truncate" : "error",
       });
     if (error !== undefined) {
       const limit = /context length (\d+)/.exec(error)?.[1] ?? "?";

@@ -41,7 +41,7 @@ test("decode(encode(x)) is the cleaned text, but for spaces", () => {
 test("no text crashes, all ids are of the vocabulary, and a row ends with end-of-text", () => {
   fc.assert(
     fc.property(fc.oneof(anyText, codeUnits), fc.integer({ min: 1, max: 90 }), (text, contextLength) => {
-      const { ids, lengths, shape } = clip.tokenize(text, { contextLength, truncate: true });
+      const { ids, lengths, shape } = clip.tokenize(text, { contextLength, longText: "truncate" });
       const length = lengths[0] ?? 0;
       expect(shape).toEqual([1, contextLength]);
       expect(ids[length - 1]).toBe(clip.endOfText);

@@ -1,5 +1,6 @@
 import type { Engine, HostTensors, Program } from "./engine/engine.ts";
 import { hostTensor, type Tensor, trace } from "./graph/index.ts";
+import type { HubOptions } from "./hub/index.ts";
 import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
 import {
   type ClipConfig,
@@ -21,6 +22,8 @@ export interface LoadOptions {
   readonly engine?: Engine;
   /** Threads of the default engine. @default the machine's cores */
   readonly threads?: number;
+  /** For models by their name on the hub: cache, offline mode, token, progress. */
+  readonly hub?: HubOptions;
 }
 
 export interface EncodeOptions {
@@ -91,11 +94,14 @@ export class CLIP {
 
   /**
    * Loads the latest checkpoint of a training run.
+   * @param name a path, or a model on the hub: `org/name`, `org/name@revision`, `hf-hub:org/name`, `ViT-B/32`
    * @throws one line that names the file and what is wrong with it
    */
-  static async load(runFolder: string, { engine, threads }: LoadOptions = {}): Promise<CLIP> {
+  static async load(name: string, { engine, threads, hub }: LoadOptions = {}): Promise<CLIP> {
+    const { modelPath } = await import("./hub/index.ts");
+    const path = await modelPath(name, hub);
     const { openRunFolder, readWeights } = await import("./train/run-folder.ts");
-    const run = await openRunFolder(runFolder);
+    const run = await openRunFolder(path);
     const { weights, fingerprint } = await readWeights(run);
     const { interpolation = "bicubic", templates } = run.recipe;
     const { model: config, tokenizer } = run;

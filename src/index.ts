@@ -17,6 +17,7 @@ export { classWeights } from "./eval/class-weights.ts";
 export { openClassFolders } from "./eval/image-folder.ts";
 export { TEMPLATES } from "./eval/prompts.ts";
 export { type ZeroShotResult, zeroShot } from "./eval/zero-shot.ts";
+export { type DownloadProgress, HubError, type HubOptions, modelPath } from "./hub/index.ts";
 export type { PreprocessConfig } from "./image/index.ts";
 export { type ClipConfig, CONFIGS } from "./model/index.ts";
 export { type TrainOptions, type TrainResult, train } from "./train/loop.ts";

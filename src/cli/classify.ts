@@ -2,8 +2,9 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { text as readAll } from "node:stream/consumers";
 import { Command } from "commander";
-import { CLIP, type Prediction } from "../clip.ts";
+import type { Prediction } from "../clip.ts";
 import { templatesOf } from "../eval/prompts.ts";
+import { loadModel } from "./load-model.ts";
 import { cosine, whole } from "./options.ts";
 import { picturesIn } from "./pictures.ts";
 
@@ -22,7 +23,7 @@ export const classifyCommand = (): Command =>
   new Command("classify")
     .description("Say which of some labels fit pictures best.")
     .argument("<image...>", "pictures or folders of pictures")
-    .option("--model <run>", "run folder", join("runs", "quickstart"))
+    .option("--model <model>", "run folder, file, or a name on the hub such as ViT-B/32", join("runs", "quickstart"))
     .option("--labels <a,b,...>", "labels, separated by commas")
     .option("--labels-file <file>", "a file with a label a line; - is the standard input")
     .option("--template <text>", "prompt with {} for the label, or the name of a set; several are averaged", collected)
@@ -45,7 +46,7 @@ const collected = (text: string, before: readonly string[] = []): readonly strin
 async function classify(inputs: readonly string[], flags: Flags): Promise<void> {
   const labels = await labelsOf(flags);
   const paths = await picturesIn(inputs);
-  const clip = await CLIP.load(flags.model, flags.threads === undefined ? {} : { threads: flags.threads });
+  const clip = await loadModel(flags.model, flags.threads === undefined ? {} : { threads: flags.threads });
   try {
     const templates = flags.template?.flatMap(templatesOf) ?? clip.templates;
     const options = { templates, ...(flags.threshold === undefined ? {} : { threshold: flags.threshold }) };

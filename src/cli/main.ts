@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../train/version.ts";
 import { classifyCommand } from "./classify.ts";
+import { downloadCommand } from "./download.ts";
 import { lineOf } from "./failure.ts";
 import { quickstartCommand } from "./quickstart.ts";
 import { trainCommand } from "./train.ts";
@@ -13,7 +14,8 @@ const program = new Command("clip-ts")
   .addCommand(quickstartCommand())
   .addCommand(trainCommand())
   .addCommand(classifyCommand())
-  .addCommand(zeroshotCommand());
+  .addCommand(zeroshotCommand())
+  .addCommand(downloadCommand());
 
 for (const command of [program, ...program.commands]) {
   command.exitOverride();

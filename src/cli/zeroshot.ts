@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import { Command } from "commander";
-import { CLIP } from "../clip.ts";
 import { classWeights } from "../eval/class-weights.ts";
 import { evaluateEmoji } from "../eval/emoji.ts";
 import { openClassFolders } from "../eval/image-folder.ts";
 import { TEMPLATES, templatesOf } from "../eval/prompts.ts";
 import { zeroShot } from "../eval/zero-shot.ts";
+import { loadModel } from "./load-model.ts";
 import { whole } from "./options.ts";
 import { emojiTable } from "./run-report.ts";
 import { textTable } from "./text-table.ts";
@@ -42,7 +42,7 @@ Examples:
 async function zeroshot(folder: string, flags: Flags): Promise<void> {
   const templates = flags.template === undefined ? undefined : templatesOf(flags.template);
   const source = flags.images === undefined ? undefined : await openClassFolders(flags.images);
-  const clip = await CLIP.load(folder, flags.threads === undefined ? {} : { threads: flags.threads });
+  const clip = await loadModel(folder, flags.threads === undefined ? {} : { threads: flags.threads });
   const cache = join(folder, "class-weights");
   try {
     if (!source) {

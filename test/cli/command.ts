@@ -20,8 +20,8 @@ export interface Command {
 }
 
 /** Starts clip-ts. @param input what it finds on its standard input */
-export function start(args: readonly string[], input = "", cwd?: string): Command {
-  const child = spawn(process.execPath, [MAIN, ...args], cwd === undefined ? {} : { cwd });
+export function start(args: readonly string[], input = "", cwd?: string, env = process.env): Command {
+  const child = spawn(process.execPath, [MAIN, ...args], cwd === undefined ? { env } : { env, cwd });
   let [out, err, ended] = ["", "", false];
   child.stdout.on("data", (chunk: Buffer) => {
     out += chunk.toString();

@@ -11,7 +11,7 @@ export interface Import {
 }
 
 /** Which rooms a room may import; DESIGN.md, "The rooms, and who may call whom". A path with a dot is one file. */
-const BELOW = ["graph", "engine", "model", "tokenizer", "image", "checkpoint", "data", "train"] as const;
+const BELOW = ["graph", "engine", "model", "tokenizer", "image", "checkpoint", "data", "train", "hub"] as const;
 const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   graph: [],
   engine: ["graph"],
@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   tokenizer: [],
   image: [],
   checkpoint: ["model", "graph"],
+  hub: ["checkpoint"],
   data: ["tokenizer", "image"],
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
   eval: ["clip.ts", "data", "graph", "engine/engine.ts", "image", "tokenizer", "checkpoint"],

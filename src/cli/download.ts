@@ -1,0 +1,43 @@
+import { Command } from "commander";
+import { modelPath } from "../hub/index.ts";
+import { createDownloadBar } from "./download-bar.ts";
+import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+
+interface Flags {
+  readonly offline?: boolean;
+}
+
+export const downloadCommand = (): Command =>
+  new Command("download")
+    .description("Fetch models from the hub into the cache, which is Python's, and print their folders.")
+    .argument("<model...>", "org/name, org/name@revision, or an official name such as ViT-B/32")
+    .option("--offline", "only look whether the cache has them")
+    .addHelpText(
+      "after",
+      `
+A download that was stopped goes on where it was. HF_HUB_CACHE and HF_HOME name the cache, HF_TOKEN opens private and
+gated models, HF_ENDPOINT another hub, HF_HUB_OFFLINE=1 forbids the network to every command.
+
+Examples:
+  clip-ts download ViT-B/32
+  clip-ts download laion/CLIP-ViT-B-32-laion2B-s34B-b79K
+  clip-ts download openai/clip-vit-base-patch32@main --offline`,
+    )
+    .action(download);
+
+async function download(models: readonly string[], { offline }: Flags): Promise<void> {
+  const bar = createDownloadBar();
+  const interrupt = onInterrupt(() => bar.end());
+  const options = { ...bar.hub, signal: interrupt.signal, ...(offline ? { offline } : {}) };
+  try {
+    for (const model of models) process.stdout.write(`${await modelPath(model, options)}\n`);
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    bar.end();
+    process.stderr.write("stopped; the same command goes on where it was\n");
+    process.exitCode = INTERRUPTED;
+  } finally {
+    bar.end();
+    interrupt.release();
+  }
+}

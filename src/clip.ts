@@ -99,9 +99,8 @@ export class CLIP {
    */
   static async load(name: string, { engine, threads, hub }: LoadOptions = {}): Promise<CLIP> {
     const { modelPath } = await import("./hub/index.ts");
-    const path = await modelPath(name, hub);
     const { openRunFolder, readWeights } = await import("./train/run-folder.ts");
-    const run = await openRunFolder(path);
+    const run = await openRunFolder(await modelPath(name, hub));
     const { weights, fingerprint } = await readWeights(run);
     const { interpolation = "bicubic", templates } = run.recipe;
     const { model: config, tokenizer } = run;

@@ -1,18 +1,9 @@
-import type { Engine, HostTensors, Program } from "./engine/engine.ts";
-import { hostTensor, type Tensor, trace } from "./graph/index.ts";
+import type { Engine, HostTensors } from "./engine/engine.ts";
 import type { HubOptions } from "./hub/index.ts";
 import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
-import {
-  type ClipConfig,
-  encodeImage,
-  encodeText,
-  normalizePixels,
-  type Params,
-  PIXEL_DEVIATION,
-  PIXEL_MEAN,
-  shortensTexts,
-} from "./model/index.ts";
+import { type ClipConfig, PIXEL_DEVIATION, PIXEL_MEAN } from "./model/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
+import { createTowers, type Towers } from "./towers.ts";
 
 /** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
 export type ImageInput = string | Uint8Array | DecodedImage;
@@ -64,9 +55,8 @@ export interface Classifier {
 /** The answer where no label reaches the threshold. */
 export const NONE_OF_THESE = "none of these";
 
-/** Programs are compiled for these many pictures or texts; a batch is cut into them and the last one filled up. */
-const BATCHES = [1, 8, 64] as const;
-const LENGTH_STEP = 8;
+/** Pictures, and positions of texts, that are encoded at once at most: larger batches are no faster and take more memory. */
+const LARGEST = { pictures: 32, positions: 1024 } as const;
 
 /** Everything that must agree: weights, architecture, tokenizer, preprocessing, prompts. */
 interface Model {
@@ -83,13 +73,14 @@ export class CLIP {
   readonly #model: Model;
   readonly #engine: Engine;
   readonly #ownsEngine: boolean;
-  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #towers: Towers;
   readonly #classifiers = new Map<string, Promise<Classifier>>();
 
   private constructor(model: Model, engine: Engine, ownsEngine: boolean) {
     this.#model = model;
     this.#engine = engine;
     this.#ownsEngine = ownsEngine;
+    this.#towers = createTowers(engine, model.config, model.weights, model.preprocess);
   }
 
   /**
@@ -157,15 +148,13 @@ export class CLIP {
     options: EncodeOptions = {},
   ): Promise<Float32Array | Float32Array[]> {
     if (!isList(images)) return only(await this.encodeImage([images], options));
-    const { imageSize: size } = this.#model.config;
+    const { imageSize: size, embedDim } = this.#model.config;
     const each = size * size * 3;
     const rows: Float32Array[] = [];
-    for (const { start, count, batch } of pieces(images.length)) {
-      const pixels = new Uint8Array(batch * each);
+    for (const { start, count } of pieces(images.length, LARGEST.pictures)) {
+      const pixels = new Uint8Array(count * each);
       for (let i = 0; i < count; i++) pixels.set(await this.#pixels(images[start + i]), i * each);
-      const program = await this.#imageProgram(batch);
-      const { features } = await program.run({ images: hostTensor("u8", [batch, size, size, 3], pixels) });
-      rows.push(...rowsOf(features?.data, count, this.#model.config.embedDim));
+      rows.push(...rowsOf(await this.#towers.encodeImages(pixels, count), embedDim));
     }
     return options.normalize ? rows.map(normalized) : rows;
   }
@@ -188,18 +177,20 @@ export class CLIP {
     // Short texts together: the text tower runs as far as the longest of a batch.
     const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
     const rows = new Array<Float32Array>(lengths.length); // more than texts, where long ones are chunked
-    for (const { start, count, batch } of pieces(lengths.length)) {
-      const longest = lengths[order[start + count - 1] ?? 0] ?? 0;
-      const rounded = Math.min(contextLength, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
-      const length = shortensTexts(this.#model.config) ? rounded : contextLength;
-      const tokens = new Int32Array(batch * length);
+    const { shortens } = this.#towers;
+    const longest = (end: number): number => (shortens ? (lengths[order[end - 1] ?? 0] ?? 0) : contextLength);
+    for (let start = 0; start < rows.length; ) {
+      let end = start + 1;
+      while (end < rows.length && (end + 1 - start) * longest(end + 1) <= LARGEST.positions) end++;
+      const [count, length] = [end - start, longest(end)];
+      const tokens = new Int32Array(count * length);
       for (let i = 0; i < count; i++) {
         const from = (order[start + i] ?? 0) * contextLength;
         tokens.set(ids.subarray(from, from + length), i * length);
       }
-      const program = await this.#textProgram(batch, length);
-      const { features } = await program.run({ tokens: hostTensor("i32", [batch, length], tokens) });
-      for (const [i, row] of rowsOf(features?.data, count, embedDim).entries()) rows[order[start + i] ?? 0] = row;
+      const features = await this.#towers.encodeTexts(tokens, count, length);
+      for (const [i, row] of rowsOf(features, embedDim).entries()) rows[order[start + i] ?? 0] = row;
+      start = end;
     }
     const whole = rows.length === texts.length ? rows : averaged(rows, owners);
     return options.normalize ? whole.map(normalized) : whole;
@@ -256,8 +247,7 @@ export class CLIP {
 
   /** Lets go of the compiled programs, and of the engine if it was not given. */
   async close(): Promise<void> {
-    for (const program of this.#programs.values()) await (await program).close();
-    this.#programs.clear();
+    await this.#towers.close();
     if (this.#ownsEngine) await this.#engine.close();
   }
 
@@ -266,66 +256,14 @@ export class CLIP {
     const decoded = typeof image === "string" || image instanceof Uint8Array ? await decodeImage(image) : image;
     return preprocess(decoded, this.#model.preprocess).data;
   }
-
-  #imageProgram(batch: number): Promise<Program> {
-    const { config, preprocess: statistics } = this.#model;
-    const { imageSize: size } = config;
-    return this.#program(
-      `image ${batch}`,
-      "images",
-      "u8",
-      [batch, size, size, 3],
-      (params, images) => encodeImage(params, normalizePixels(images, statistics), config).features,
-    );
-  }
-
-  #textProgram(batch: number, length: number): Promise<Program> {
-    const { config } = this.#model;
-    return this.#program(
-      `text ${batch} ${length}`,
-      "tokens",
-      "i32",
-      [batch, length],
-      (params, tokens) => encodeText(params, tokens, config).features,
-    );
-  }
-
-  /** A program of one tower with its weights baked in. */
-  #program(
-    key: string,
-    input: string,
-    dtype: "u8" | "i32",
-    shape: readonly number[],
-    features: (params: Params, x: Tensor) => Tensor,
-  ): Promise<Program> {
-    const known = this.#programs.get(key);
-    if (known) return known;
-    const isVisual = input === "images";
-    const constants = Object.fromEntries(
-      Object.entries(this.#model.weights).filter(
-        ([name]) => name.startsWith("visual.") === isVisual && name !== "logit_scale",
-      ),
-    );
-    const graph = trace({ ...constants, [input]: { dtype, shape } }, (x) => {
-      const given = x[input];
-      if (!given) throw new Error(`no input ${input}`);
-      return { features: features(x, given) };
-    });
-    const program = this.#engine.compile(graph, { constants });
-    this.#programs.set(key, program);
-    return program;
-  }
 }
 
-/** A list of n cut into pieces that programs are compiled for. */
-function* pieces(n: number): Generator<{ readonly start: number; readonly count: number; readonly batch: number }> {
-  for (let start = 0; start < n; ) {
-    const left = n - start;
-    const largest = BATCHES.findLast((size) => size <= left) ?? 1;
-    // Half-full larger programs beat many runs of small ones.
-    const batch = BATCHES.find((size) => size >= left && size <= 2 * left) ?? largest;
-    const count = Math.min(batch, left);
-    yield { start, count, batch };
+/** A list of n cut into pieces of equal size, as near as can be. */
+function* pieces(n: number, most: number): Generator<{ readonly start: number; readonly count: number }> {
+  const parts = Math.ceil(n / most);
+  for (let part = 0, start = 0; part < parts; part++) {
+    const count = Math.ceil((n - start) / (parts - part));
+    yield { start, count };
     start += count;
   }
 }
@@ -340,11 +278,9 @@ function only<T>(list: readonly T[]): T {
   return first;
 }
 
-function rowsOf(data: ArrayLike<number> | undefined, count: number, width: number): Float32Array[] {
-  if (!data || data.length < count * width)
-    throw new Error(`expected ${count} rows of ${width}, got ${data?.length ?? 0} numbers`);
-  const all = data instanceof Float32Array ? data : Float32Array.from(data);
-  return Array.from({ length: count }, (_, i) => all.slice(i * width, (i + 1) * width));
+/** A matrix [rows, width] as its rows. */
+function rowsOf(data: Float32Array, width: number): Float32Array[] {
+  return Array.from({ length: data.length / width }, (_, i) => data.slice(i * width, (i + 1) * width));
 }
 
 function lengthOf(row: Float32Array): number {

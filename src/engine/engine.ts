@@ -1,4 +1,14 @@
-import { elements, fits, type Graph, type HostTensor, sameShape, show, type TensorType } from "../graph/index.ts";
+import {
+  elements,
+  fits,
+  type Graph,
+  type HostTensor,
+  isResizable,
+  type ResizableGraph,
+  sameShape,
+  show,
+  type TensorType,
+} from "../graph/index.ts";
 
 /** Named tensors in the host's memory. */
 export type HostTensors = Readonly<Record<string, HostTensor>>;
@@ -38,6 +48,7 @@ export interface CompileOptions {
 /** What runs graphs. Engines know nothing of models. */
 export interface Engine {
   readonly name: string;
+  /** Compiles a graph; the program of a resizable one takes inputs of any sizes that fit together. */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   createState(values: HostTensors): Promise<State>;
   close(): Promise<void>;
@@ -45,18 +56,31 @@ export interface Engine {
 
 /** Refuses inputs that the graph does not expect, before they reach native code. */
 export function checkInputs(graph: Graph, inputs: HostTensors, elsewhere: ReadonlySet<string>): void {
-  for (const x of graph.inputs) {
+  for (const [i, x] of graph.inputs.entries()) {
     const { name } = x.attrs;
     if (elsewhere.has(name)) continue;
     const given = inputs[name];
-    if (!given) throw new Error(`run: input ${name} (${show(x)}) is missing`);
-    if (given.dtype !== x.dtype || !sameShape(given.shape, x.shape))
-      throw new Error(`run: input ${name}: expected ${show(x)}, got ${show(given)}`);
+    const expected = isResizable(graph) ? freeShape(graph, i) : x.shape;
+    const type = `${x.dtype}[${expected.join(",")}]`;
+    if (!given) throw new Error(`run: input ${name} (${type}) is missing`);
+    const fitting =
+      given.shape.length === expected.length &&
+      expected.every((size, axis) => typeof size === "string" || size === given.shape[axis]);
+    if (given.dtype !== x.dtype || !fitting)
+      throw new Error(`run: input ${name}: expected ${type}, got ${show(given)}`);
     if (!fits(given.dtype, given.data) || given.data.length !== elements(given.shape))
       throw new Error(
         `run: input ${name}: expected ${elements(given.shape)} elements of ${given.dtype}, got a ${given.data.constructor.name} of ${given.data.length}`,
       );
   }
+}
+
+/** The shape of an input, its free sizes by name. */
+export function freeShape({ inputs, twin, sizes }: ResizableGraph, input: number): (number | string)[] {
+  const there = twin.inputs[input]?.shape ?? [];
+  return (inputs[input]?.shape ?? []).map(
+    (size, axis) => sizes.find(({ here, twin: other }) => size === here && there[axis] === other)?.name ?? size,
+  );
 }
 
 /** Refuses a state that lacks what the graph reads of it, or holds something else by that name. */

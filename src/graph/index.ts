@@ -5,6 +5,16 @@ export { gradients, pullback } from "./gradients.ts";
 export type { Graph } from "./graph.ts";
 export { inOrder } from "./order.ts";
 export { print } from "./print.ts";
+export {
+  type FreeSize,
+  isResizable,
+  type Multiple,
+  multiple,
+  type ResizableGraph,
+  resize,
+  sizesOf,
+  traceResizable,
+} from "./resize.ts";
 export { inferAll } from "./rules.ts";
 export {
   type CompositeAttrs,

@@ -26,7 +26,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   search: [],
   serve: ["clip.ts", "search"],
   cli: "anything",
-  "clip.ts": BELOW,
+  "towers.ts": ["engine/engine.ts", "graph", "model"],
+  "clip.ts": [...BELOW, "towers.ts"],
   "index.ts": [...BELOW, "clip.ts", "eval", "search", "serve"],
 };
 

@@ -11,6 +11,12 @@ export interface Context {
   value(tensor: Tensor): Name;
   /** Whether some node of the graph reads a further output of this composite. */
   further(tensor: Tensor): boolean;
+  /** Whether it follows from baked-in values alone, so that it is the same in every run. */
+  fixed(tensor: Tensor): boolean;
+  /** Whether a tensor [batch, height, width, channels] is there as [batch, channels, height, width]. */
+  isChannelsFirst(tensor: Tensor): boolean;
+  /** It as [batch, channels, height, width]. */
+  channelsFirst(tensor: Tensor): Name;
   /** A value made once for a key and shared: what forward and gradient both need. */
   shared(key: string, make: () => Name): Name;
 }

@@ -39,11 +39,27 @@ export const ONNX_TYPE = {
 type Attribute = number | string | readonly number[] | { readonly float: number };
 export type Attributes = Readonly<Record<string, Attribute>>;
 
+/** A small operand that is known when the model is written. */
+export type Literal =
+  | { readonly kind: "ints"; readonly values: readonly number[] }
+  | { readonly kind: "filled"; readonly value: number; readonly dtype: DType; readonly shape: readonly number[] }
+  /** 0, 1, 2, ... along the one axis that is not 1. */
+  | { readonly kind: "counting"; readonly dtype: DType; readonly shape: readonly number[] };
+
 /** Where an initialiser's bytes stand when the model is written beside a weights file. */
 interface ExternalData {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
+}
+
+/** A model before it is written; changing these changes it. */
+export interface ModelParts {
+  readonly nodes: NodeProto[];
+  readonly initializers: readonly TensorProto[];
+  readonly literals: ReadonlyMap<Name, Literal>;
+  readonly inputs: readonly ValueInfoProto[];
+  readonly outputs: readonly ValueInfoProto[];
 }
 
 const OPSET = 21n;
@@ -55,7 +71,8 @@ export class Emitter {
   readonly #initializers: TensorProto[] = [];
   readonly #inputs: ValueInfoProto[] = [];
   readonly #outputs: ValueInfoProto[] = [];
-  readonly #literals = new Map<string, Name>();
+  /** By name, which says what they are: not numbered, so that they do not change how other values are called. */
+  readonly #literals = new Map<Name, Literal>();
   /** Values that nodes make, as against inputs and literals. */
   readonly #made = new Set<Name>();
   readonly #renamed = new Map<Name, Name>();
@@ -93,13 +110,7 @@ export class Emitter {
 
   /** A vector of 64-bit integers, as shape operands want them. */
   ints(values: readonly number[]): Name {
-    return this.#literal(`i64 ${values}`, () =>
-      create(TensorProtoSchema, {
-        dataType: TensorProto_DataType.INT64,
-        dims: [BigInt(values.length)],
-        int64Data: values.map((value) => BigInt(value)),
-      }),
-    );
+    return this.#literal(`i64 ${values}`, { kind: "ints", values });
   }
 
   scalar(value: number, dtype: DType): Name {
@@ -108,9 +119,13 @@ export class Emitter {
 
   /** A small literal filled with one number. */
   filled(value: number, dtype: DType, shape: readonly number[]): Name {
-    return this.#literal(`${dtype} ${Object.is(value, -0) ? "-0" : value} ${shape}`, () =>
-      literal({ dtype, shape, data: hostArray(dtype, elements(shape)).fill(value) }),
-    );
+    const written = Object.is(value, -0) ? "-0" : value;
+    return this.#literal(`${dtype} ${written} [${shape}]`, { kind: "filled", value, dtype, shape });
+  }
+
+  /** 0, 1, 2, ... along the one axis of `shape` that is not 1. */
+  counting(dtype: DType, shape: readonly number[]): Name {
+    return this.#literal(`${dtype} counting [${shape}]`, { kind: "counting", dtype, shape });
   }
 
   /** A literal with given elements; bytes go into the weights file where `external` says so. */
@@ -149,11 +164,7 @@ export class Emitter {
 
   /** The model's bytes; under 2 GiB, protobuf's limit. */
   write(): Uint8Array {
-    const final = (name: Name): Name => this.#renamed.get(name) ?? name;
-    for (const node of this.#nodes) {
-      node.input = node.input.map(final);
-      node.output = node.output.map(final);
-    }
+    this.#rename();
     return toBinary(
       ModelProtoSchema,
       create(ModelProtoSchema, {
@@ -166,7 +177,7 @@ export class Emitter {
         graph: {
           name: "clip-ts",
           node: this.#nodes,
-          initializer: this.#initializers,
+          initializer: [...this.#initializers, ...this.#literalProtos()],
           input: this.#inputs,
           output: this.#outputs,
         },
@@ -174,14 +185,34 @@ export class Emitter {
     );
   }
 
-  #literal(key: string, make: () => TensorProto): Name {
-    const known = this.#literals.get(key);
-    if (known !== undefined) return known;
-    const name = this.fresh();
-    const proto = make();
-    proto.name = name;
-    this.#initializers.push(proto);
-    this.#literals.set(key, name);
+  parts(): ModelParts {
+    this.#rename();
+    return {
+      nodes: this.#nodes,
+      initializers: this.#initializers,
+      literals: this.#literals,
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+    };
+  }
+
+  /** Values that became outputs get their public names. */
+  #rename(): void {
+    const final = (name: Name): Name => this.#renamed.get(name) ?? name;
+    for (const node of this.#nodes) {
+      node.input = node.input.map(final);
+      node.output = node.output.map(final);
+    }
+    this.#renamed.clear();
+  }
+
+  #literalProtos(): TensorProto[] {
+    const used = new Set(this.#nodes.flatMap(({ input }) => input));
+    return [...this.#literals].flatMap(([name, known]) => (used.has(name) ? [{ ...literalProto(known), name }] : []));
+  }
+
+  #literal(name: Name, literal: Literal): Name {
+    this.#literals.set(name, literal);
     return name;
   }
 }
@@ -202,6 +233,18 @@ function attributeProto(name: string, value: Attribute): AttributeProto {
     type: AttributeProto_AttributeType.INTS,
     ints: value.map((i) => BigInt(i)),
   });
+}
+
+function literalProto(known: Literal): TensorProto {
+  if (known.kind === "ints")
+    return create(TensorProtoSchema, {
+      dataType: TensorProto_DataType.INT64,
+      dims: [BigInt(known.values.length)],
+      int64Data: known.values.map((value) => BigInt(value)),
+    });
+  const { dtype, shape } = known;
+  const data = hostArray(dtype, elements(shape));
+  return literal({ dtype, shape, data: known.kind === "filled" ? data.fill(known.value) : data.map((_, i) => i) });
 }
 
 function literal({ dtype, shape, data }: HostTensor): TensorProto {

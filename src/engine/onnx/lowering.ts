@@ -5,14 +5,13 @@ import {
   expand,
   filledWith,
   type Graph,
-  type HostTensor,
-  hostArray,
   made,
   type Node,
   type OpName,
   sameShape,
   type Tensor,
 } from "../../graph/index.ts";
+import { lowerChannelsFirst } from "./channels-first.ts";
 import type { Context } from "./context.ts";
 import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
 import { type Attributes, Emitter, type Name } from "./emitter.ts";
@@ -129,10 +128,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     return emit.node("Expand", [emit.scalar(value, dtype), emit.ints(shape)]);
   },
   iota: ({ emit }, { attrs, shape, dtype }) => {
-    const size = shape[attrs.axis] ?? 0;
-    const line = shape.map((s, axis) => (axis === attrs.axis ? s : 1));
-    const counting: HostTensor = { dtype, shape: line, data: hostArray(dtype, size).map((_, i) => i) };
-    return emit.node("Expand", [emit.initializer(emit.fresh(), counting), emit.ints(shape)]);
+    const line = shape.map((size, axis) => (axis === attrs.axis ? size : 1));
+    return emit.node("Expand", [emit.counting(dtype, line), emit.ints(shape)]);
   },
   neg: named("Neg"),
   exp: named("Exp"),
@@ -301,11 +298,7 @@ function argmaxOf32Bits({ emit, value }: Context, { inputs, attrs: { axis } }: N
   const [x] = inputs as [Tensor];
   const size = x.shape[axis] ?? 1;
   const line = x.shape.map((_, i) => (i === axis ? size : 1));
-  const places = emit.initializer(emit.fresh(), {
-    dtype: "i32",
-    shape: line,
-    data: Int32Array.from({ length: size }, (_, i) => i),
-  });
+  const places = emit.counting("i32", line);
   const along = emit.ints([axis]);
   const wide = x.dtype === "u8" ? cast(emit, value(x), "i32") : value(x);
   const highest = emit.node("Equal", [wide, emit.node("ReduceMax", [wide, along], { keepdims: 1 })]);
@@ -330,30 +323,38 @@ function whole(composite: Node, further: boolean): boolean {
   return LOWERINGS[composite.op] !== "decompose";
 }
 
-/**
- * Lowers a graph. Inputs that `bake` holds become initialisers (it writes them and returns their name), the others inputs of the model.
- */
-export function lower(
-  traced: Graph,
-  provider: ExecutionProvider,
-  bake: (emit: Emitter, name: string) => Name | undefined,
-): Emitter {
+/** Writes an input that never changes as an initialiser and returns its name, or leaves it an input. */
+export type Bake = (emit: Emitter, name: string) => Name | undefined;
+
+/** Lowers a graph with static shapes; `lowerResizable` lowers one with free sizes. */
+export function lower(traced: Graph, provider: ExecutionProvider, bake: Bake): Emitter {
   const graph = expand(traced, whole);
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
+  const channelsFirst = new Map<Tensor, Name>();
+  const fixed = new Set<Tensor>();
   const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
   const sharedNames = new Map<string, Name>();
   const reached = new Set(graph.nodes);
   for (const x of graph.inputs) {
     if (x.dtype === "f64") throw new Error(`onnx: input ${x.attrs.name} is f64; the onnx engine computes in f32`);
-    if (reached.has(x)) names.set(x, [bake(emit, x.attrs.name) ?? emit.input(inputName(x.attrs.name), x)]);
+    if (!reached.has(x)) continue;
+    const baked = bake(emit, x.attrs.name);
+    if (baked !== undefined) fixed.add(x);
+    names.set(x, [baked ?? emit.input(inputName(x.attrs.name), x)]);
   }
+  for (const x of graph.nodes)
+    if (made(x, "constant") || (x.inputs.length > 0 && x.inputs.every((operand) => fixed.has(operand)))) fixed.add(x);
   const all = (tensor: Tensor): readonly Name[] => {
     const known = names.get(tensor);
     if (known) return known;
-    const result = made(tensor, "output")
-      ? [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""]
-      : lowerNode(context, tensor);
+    const first = channelsFirst.get(tensor);
+    const result =
+      first !== undefined
+        ? [emit.node("Transpose", [first], { perm: [0, 2, 3, 1] })]
+        : made(tensor, "output")
+          ? [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""]
+          : lowerNode(context, tensor);
     names.set(tensor, result);
     return result;
   };
@@ -362,6 +363,13 @@ export function lower(
     provider,
     value: (tensor) => all(tensor)[0] ?? "",
     further: (tensor) => furtherRead.has(tensor),
+    fixed: (tensor) => fixed.has(tensor),
+    isChannelsFirst: (tensor) => channelsFirst.has(tensor),
+    channelsFirst: (tensor) => {
+      const name = channelsFirst.get(tensor) ?? emit.node("Transpose", [context.value(tensor)], { perm: [0, 3, 1, 2] });
+      channelsFirst.set(tensor, name);
+      return name;
+    },
     shared: (key, make) => {
       const known = sharedNames.get(key) ?? make();
       sharedNames.set(key, known);
@@ -369,7 +377,12 @@ export function lower(
     },
   };
   // Broadcasts and constants are written only where a kernel needs them in full.
-  for (const tensor of graph.nodes) if (!made(tensor, "broadcast") && !made(tensor, "constant")) all(tensor);
+  for (const tensor of graph.nodes) {
+    if (made(tensor, "broadcast") || made(tensor, "constant")) continue;
+    const first = lowerChannelsFirst(context, tensor);
+    if (first === undefined) all(tensor);
+    else channelsFirst.set(tensor, first);
+  }
   for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);
   return emit;
 }

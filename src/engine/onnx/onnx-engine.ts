@@ -2,7 +2,16 @@ import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { type Graph, sameShape, show, type TensorType } from "../../graph/index.ts";
+import {
+  type Graph,
+  isResizable,
+  type ResizableGraph,
+  resize,
+  sameShape,
+  show,
+  sizesOf,
+  type TensorType,
+} from "../../graph/index.ts";
 import {
   type CompileOptions,
   checkInputs,
@@ -13,9 +22,10 @@ import {
   type State,
   splitOutputs,
 } from "../engine.ts";
-import { bytesOf } from "./emitter.ts";
-import { lower } from "./lowering.ts";
+import { bytesOf, type Emitter } from "./emitter.ts";
+import { type Bake, lower } from "./lowering.ts";
 import type { Answer, CallName, Calls, ExecutionProvider, Request, WorkerOptions } from "./protocol.ts";
+import { lowerResizable } from "./resizable.ts";
 
 export interface OnnxEngineOptions {
   /** @default "cpu" */
@@ -41,7 +51,11 @@ export async function createOnnxEngine({
   const channel = new Channel({ executionProvider, threads });
   return {
     name: `onnx ${executionProvider}`,
-    compile: (graph, options) => compile(channel, graph, options),
+    // WebGPU prepares its kernels for the sizes it meets: as quick to have a program for each, and better tried.
+    compile: async (graph, options) =>
+      isResizable(graph) && executionProvider === "webgpu"
+        ? compiledPerSize(graph, (sized) => compile(channel, sized, options))
+        : compile(channel, graph, options),
     createState: async (values) => onnxState(channel, await channel.call("createState", values), values),
     close: () => channel.close(),
   };
@@ -168,8 +182,42 @@ async function compile(
   };
 }
 
+/** A program of a resizable graph that compiles a static one for each setting of the sizes, when it is first met. */
+function compiledPerSize(graph: ResizableGraph, compiled: (graph: Graph) => Promise<Program>): Program {
+  const programs = new Map<string, Promise<Program>>();
+  let seconds = 0;
+  const sized = async (sizes: readonly number[]): Promise<Program> => {
+    const key = sizes.join();
+    const program = programs.get(key) ?? compiled(resize(graph, sizes));
+    if (!programs.has(key)) {
+      programs.set(key, program);
+      program.catch(() => programs.delete(key));
+      seconds += (await program).compileSeconds;
+    }
+    return program;
+  };
+  return {
+    graph,
+    get compileSeconds() {
+      return seconds;
+    },
+    run: async (inputs, state) => {
+      const program = await sized(sizesOf(graph, (name) => inputs[name]?.shape));
+      return program.run(inputs, state);
+    },
+    close: async () => {
+      for (const program of programs.values()) await (await program).close();
+      programs.clear();
+    },
+  };
+}
+
 function isOnnxState(state: State | undefined, channel: Channel): state is OnnxState {
   return state !== undefined && "channel" in state && state.channel === channel;
+}
+
+function lowered(graph: Graph, provider: ExecutionProvider, bake: Bake): Emitter {
+  return isResizable(graph) ? lowerResizable(graph, provider, bake) : lower(graph, provider, bake);
 }
 
 /** The model as bytes, or, with large weights, as a file with the weights beside it in a folder of its own. */
@@ -180,7 +228,7 @@ async function writeModel(
 ): Promise<{ readonly model: Uint8Array | string; readonly folder?: string }> {
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
-    const model = lower(graph, provider, (emit, name) => {
+    const model = lowered(graph, provider, (emit, name) => {
       const value = constants[name];
       return value && emit.initializer(emit.fresh(), value);
     }).write();
@@ -190,7 +238,7 @@ async function writeModel(
   try {
     const weights: HostTensors[string][] = [];
     let offset = 0;
-    const model = lower(graph, provider, (emit, name) => {
+    const model = lowered(graph, provider, (emit, name) => {
       const value = constants[name];
       if (!value) return undefined;
       const placed = emit.initializer(emit.fresh(), value, {

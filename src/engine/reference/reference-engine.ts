@@ -4,9 +4,12 @@ import {
   type HostTensor,
   inOrder,
   isComposite,
+  isResizable,
   made,
+  resize,
   sameShape,
   show,
+  sizesOf,
   type Tensor,
 } from "../../graph/index.ts";
 import { checkInputs, type Engine, type HostTensors, type Program, type State, splitOutputs } from "../engine.ts";
@@ -76,6 +79,13 @@ function referenceProgram(
   checkInputs(graph, constants, new Set(names.filter((name) => !Object.hasOwn(constants, name))));
   const needsState = updated.length > 0 || names.some((name) => stateNames.includes(name));
   let open = true;
+  const atSizes = (all: HostTensors): Graph =>
+    isResizable(graph)
+      ? resize(
+          graph,
+          sizesOf(graph, (name) => all[name]?.shape),
+        )
+      : graph;
   return {
     graph,
     compileSeconds: 0,
@@ -88,7 +98,7 @@ function referenceProgram(
       for (const name of stateNames) if (held[name]) all[name] = held[name];
       checkInputs(graph, all, new Set());
       // Copied: a result may be an input's or an entry's own array.
-      const results = copied(interpret(graph, all));
+      const results = copied(interpret(atSizes(all), all));
       const returned: Record<string, HostTensor> = {};
       for (const [name, value] of Object.entries(results)) {
         if (updated.includes(name)) held[name] = value;

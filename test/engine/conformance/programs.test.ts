@@ -1,6 +1,7 @@
 /** What every engine promises about programs: inputs, outputs, constants. `state.test.ts` has what it promises about state. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../../src/engine/engine.ts";
+import { interpret } from "../../../src/engine/reference/reference-engine.ts";
 import type { HostTensor } from "../../../src/graph/index.ts";
 import * as g from "../../../src/graph/index.ts";
 import { ENGINES } from "./engines.ts";
@@ -159,6 +160,46 @@ for (const { name, create } of ENGINES)
           { constants: { w: f32([3], 1, 2, 3) } },
         );
         expect(numbers((await program.run({})).y)).toEqual([1, 4, 9]);
+      });
+    });
+
+    describe("free sizes", () => {
+      const graph = g.traceResizable({ batch: [11, 13], length: [5, 7] }, ({ batch, length }) =>
+        g.trace({ x: { dtype: "f32", shape: [batch, length, 4] }, w: { dtype: "f32", shape: [4, 4] } }, ({ x, w }) => {
+          const mixed = g.attention(g.linear(x, w), x, x, { heads: 2, causal: true });
+          const counted = g.convert(g.iota("i32", [batch, length], 1), "f32");
+          const first = g.gather(g.reshape(mixed, [batch * length, 4]), g.mul(g.iota("i32", [batch], 0), length));
+          const stretched = g.broadcastTo(g.reshape(counted, [1, batch, length]), [2, batch, length]);
+          return { mixed, first, stretched, sum: g.softmax(g.add(counted, g.reduceSum(x, [2]))) };
+        }),
+      );
+      const w = f32([4, 4], ...Array.from({ length: 16 }, (_, i) => Math.cos(i)));
+      const x = (batch: number, length: number): HostTensor =>
+        f32([batch, length, 4], ...Array.from({ length: batch * length * 4 }, (_, i) => Math.sin(i)));
+
+      it("are those of each run", async () => {
+        const program = await engine.compile(graph, { constants: { w } });
+        for (const [batch, length] of [
+          [1, 1],
+          [3, 2],
+          [2, 9],
+          [1, 5],
+        ] as const) {
+          const found = await program.run({ x: x(batch, length) });
+          const wanted = interpret(g.resize(graph, [batch, length]), { w, x: x(batch, length) });
+          for (const [name, { shape, data }] of Object.entries(wanted)) {
+            expect(found[name]?.shape).toEqual(shape);
+            for (const [i, value] of data.entries()) expect(found[name]?.data[i]).toBeCloseTo(value, 4);
+          }
+        }
+      });
+
+      it("leave the other sizes as they are", async () => {
+        const program = await engine.compile(graph, { constants: { w } });
+        await expect(program.run({ x: f32([1, 2, 3], 1, 2, 3, 4, 5, 6) })).rejects.toThrow(
+          "input x: expected f32[batch,length,4], got f32[1,2,3]",
+        );
+        await expect(program.run({})).rejects.toThrow("input x (f32[batch,length,4]) is missing");
       });
     });
 

@@ -4,4 +4,5 @@ export { initialise } from "./initialise.ts";
 export { contrastiveLoss, sigmoidLoss, similarityLogits, symmetricCrossEntropy } from "./loss.ts";
 export type { Params } from "./parameters.ts";
 export { normalizePixels, PIXEL_DEVIATION, PIXEL_MEAN } from "./pixels.ts";
+export { type ResizeOptions, resizePositions } from "./positions.ts";
 export { bufferShapes, decays, parameterShapes, type Shapes } from "./shapes.ts";

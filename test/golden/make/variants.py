@@ -367,15 +367,15 @@ def positions():
     out = {}
     for old, new in ((4, 6), (7, 5), (3, 7), (7, 3), (5, 5)):
         embedding = torch.randn(old * old + 1, 6)
-        state = {"visual.positional_embedding": embedding}
+        state = {"visual.positional_embedding": embedding.double()}
         resize_pos_embed(state, types.SimpleNamespace(visual=types.SimpleNamespace(grid_size=(new, new))))
         out[f"{old}-{new}.from"] = embedding
         out[f"{old}-{new}.open_clip"] = state["visual.positional_embedding"].clone().contiguous()
         config = SiglipConfig(vision_config={"hidden_size": 6, "num_attention_heads": 1, "num_hidden_layers": 1, "image_size": 8 * old, "patch_size": 8})
-        embeddings = SiglipModel(config).vision_model.embeddings
+        embeddings = SiglipModel(config).vision_model.embeddings.double()
         with torch.no_grad():
             embeddings.position_embedding.weight.copy_(embedding[1:])
-            resized = embeddings.interpolate_pos_encoding(torch.zeros(1, new * new, 6), 8 * new, 8 * new)
+            resized = embeddings.interpolate_pos_encoding(torch.zeros(1, new * new, 6, dtype=torch.float64), 8 * new, 8 * new)
         out[f"{old}-{new}.transformers"] = resized[0].clone().contiguous()
     save_file(out, FOLDER / "positions.safetensors")
 

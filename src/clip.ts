@@ -1,20 +1,23 @@
-import type { Engine, HostTensors } from "./engine/engine.ts";
+import type { Engine } from "./engine/engine.ts";
 import type { HubOptions } from "./hub/index.ts";
 import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
-import { type ClipConfig, PIXEL_DEVIATION, PIXEL_MEAN } from "./model/index.ts";
+import type { ClipConfig } from "./model/index.ts";
+import type { Pretrained, PretrainedOptions } from "./pretrained/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
 import { createTowers, type Towers } from "./towers.ts";
 
 /** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
 export type ImageInput = string | Uint8Array | DecodedImage;
 
-export interface LoadOptions {
+export interface LoadOptions extends PretrainedOptions {
   /** What runs the model; closed by whoever made it. @default onnxruntime on the CPU, closed with the model */
   readonly engine?: Engine;
   /** Threads of the default engine. @default the machine's cores */
   readonly threads?: number;
   /** For models by their name on the hub: cache, offline mode, token, progress. */
   readonly hub?: HubOptions;
+  /** What hears of things that no file says and that could be wrong. @default console.warn, once for each */
+  readonly warn?: (line: string) => void;
 }
 
 export interface EncodeOptions {
@@ -58,25 +61,15 @@ export const NONE_OF_THESE = "none of these";
 /** Pictures, and positions of texts, that are encoded at once at most: larger batches are no faster and take more memory. */
 const LARGEST = { pictures: 32, positions: 1024 } as const;
 
-/** Everything that must agree: weights, architecture, tokenizer, preprocessing, prompts. */
-interface Model {
-  readonly fingerprint: string;
-  readonly config: ClipConfig;
-  readonly weights: HostTensors;
-  readonly tokenizer: Tokenizer;
-  readonly preprocess: PreprocessConfig;
-  readonly templates: readonly string[];
-}
-
 /** A CLIP model, ready to use. */
 export class CLIP {
-  readonly #model: Model;
+  readonly #model: Pretrained;
   readonly #engine: Engine;
   readonly #ownsEngine: boolean;
   readonly #towers: Towers;
   readonly #classifiers = new Map<string, Promise<Classifier>>();
 
-  private constructor(model: Model, engine: Engine, ownsEngine: boolean) {
+  private constructor(model: Pretrained, engine: Engine, ownsEngine: boolean) {
     this.#model = model;
     this.#engine = engine;
     this.#ownsEngine = ownsEngine;
@@ -84,26 +77,18 @@ export class CLIP {
   }
 
   /**
-   * Loads the latest checkpoint of a training run.
+   * Loads a model: a training run (its latest checkpoint), a folder of open_clip or Hugging Face, or a file: OpenAI's TorchScript
+   * archives, PyTorch checkpoints, safetensors. What no file says and could be wrong is warned of.
    * @param name a path, or a model on the hub: `org/name`, `org/name@revision`, `hf-hub:org/name`, `ViT-B/32`
    * @throws one line that names the file and what is wrong with it
    */
-  static async load(name: string, { engine, threads, hub }: LoadOptions = {}): Promise<CLIP> {
+  static async load(name: string, options: LoadOptions = {}): Promise<CLIP> {
+    const { engine, threads, hub, warn = warnOnce, ...own } = options;
     const { modelPath } = await import("./hub/index.ts");
-    const { openRunFolder, readWeights } = await import("./train/run-folder.ts");
-    const run = await openRunFolder(await modelPath(name, hub));
-    const { weights, fingerprint } = await readWeights(run);
-    const { interpolation = "bicubic", templates } = run.recipe;
-    const { model: config, tokenizer } = run;
-    const preprocess: PreprocessConfig = {
-      size: config.imageSize,
-      resize: "shortest",
-      interpolation,
-      mean: PIXEL_MEAN,
-      deviation: PIXEL_DEVIATION,
-      fill: 0,
-    };
-    const model = { fingerprint, config, weights, tokenizer, preprocess, templates };
+    const { loadPretrained } = await import("./pretrained/index.ts");
+    const model = await loadPretrained(await modelPath(name, hub), own);
+    const uncertain = model.guesses.filter((guess) => guess.uncertain).map(({ what, why }) => `${what}: ${why}`);
+    if (uncertain.length > 0) warn(`${name}: ${uncertain.join("; ")}`);
     if (engine) return new CLIP(model, engine, false);
     const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
     return new CLIP(model, await createOnnxEngine(threads === undefined ? {} : { threads }), true);
@@ -118,8 +103,12 @@ export class CLIP {
     return this.#model.preprocess;
   }
 
+  /** @throws one line if the model came without one and does not have the official vocabulary */
   get tokenizer(): Tokenizer {
-    return this.#model.tokenizer;
+    const { tokenizer, tokenizerFrom } = this.#model;
+    if (!tokenizer)
+      throw new Error(`this model has no tokenizer (${tokenizerFrom}): give one with the option tokenizer`);
+    return tokenizer;
   }
 
   /** Prompts that read like the captions of the training. */
@@ -173,7 +162,7 @@ export class CLIP {
     const { text, embedDim } = this.#model.config;
     const { contextLength } = text;
     const { longText = "error" } = options;
-    const { ids, lengths, owners } = this.#model.tokenizer.tokenize(texts, { contextLength, longText });
+    const { ids, lengths, owners } = this.tokenizer.tokenize(texts, { contextLength, longText });
     // Short texts together: the text tower runs as far as the longest of a batch.
     const order = [...lengths.keys()].sort((a, b) => (lengths[a] ?? 0) - (lengths[b] ?? 0));
     const rows = new Array<Float32Array>(lengths.length); // more than texts, where long ones are chunked
@@ -270,6 +259,13 @@ function* pieces(n: number, most: number): Generator<{ readonly start: number; r
 
 function isList(images: ImageInput | readonly ImageInput[]): images is readonly ImageInput[] {
   return Array.isArray(images);
+}
+
+const warned = new Set<string>();
+
+function warnOnce(line: string): void {
+  if (!warned.has(line)) console.warn(line);
+  warned.add(line);
 }
 
 function only<T>(list: readonly T[]): T {

@@ -1,11 +1,21 @@
 export { writeFileAtomic } from "./atomic-write.ts";
 export { type BytesSource, fileSource, memorySource } from "./bytes-source.ts";
 export { checkShapes, inferConfig } from "./infer-config.ts";
-export { type ReadModelOptions, readModel, type StoredModel, writeModel } from "./model-file.ts";
+export {
+  type ConfigSource,
+  type ModelFile,
+  openModel,
+  type ReadModelOptions,
+  readModel,
+  type StoredModel,
+  writeModel,
+} from "./model-file.ts";
 export { type Assembly, namingOf, prefixOf, type Translation, toOfficial, toStored } from "./naming.ts";
 export { NAMINGS, type Naming, type NamingKind, type NamingRule, type StoredPart } from "./namings.ts";
-export { openSafetensors, readSafetensors, type TensorFile } from "./safetensors.ts";
-export type { StoredTensor } from "./safetensors-header.ts";
+export { openTensors } from "./open-tensors.ts";
+export { openSafetensors, readSafetensors } from "./safetensors.ts";
 export { writeSafetensors } from "./safetensors-write.ts";
+export { openSharded } from "./sharded.ts";
 export { clipConfigSchema } from "./stored-config.ts";
 export type { StoredDType } from "./stored-dtypes.ts";
+export type { TensorFile, TensorFormat, TensorInfo } from "./tensor-file.ts";

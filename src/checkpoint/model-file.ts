@@ -1,10 +1,12 @@
-/** A model in one safetensors file: weights with the official names, and a configuration that fits them. */
+/** A model in one file: its weights under official names, and a configuration that fits them. */
 import type { HostTensor } from "../graph/index.ts";
-import type { ClipConfig } from "../model/index.ts";
-import { checkShapes, inferConfig } from "./infer-config.ts";
-import { openSafetensors, type TensorFile } from "./safetensors.ts";
+import type { Activation, ClipConfig } from "../model/index.ts";
+import { checkShapes, inferConfig, visibleSizes } from "./infer-config.ts";
+import { type OfficialTensors, officialTensors } from "./official-tensors.ts";
+import { openTensors } from "./open-tensors.ts";
 import { writeSafetensors } from "./safetensors-write.ts";
 import { CONFIG_KEY, storedConfig } from "./stored-config.ts";
+import { named, type TensorFile } from "./tensor-file.ts";
 
 export interface StoredModel {
   readonly config: ClipConfig;
@@ -15,14 +17,66 @@ export interface StoredModel {
 export interface ReadModelOptions {
   /** What the weights must be. @default what the file's own metadata says, else inferred from the weights */
   readonly config?: ClipConfig;
-  /** Used where the configuration is inferred, because weights do not tell. @default "quickGelu", which OpenAI's models have */
-  readonly activation?: ClipConfig["activation"];
+  /** What it was read from, for messages, and what that calls its fields. */
+  readonly configSource?: ConfigSource;
+  /**
+   * Where the configuration is inferred; weights do not show it.
+   * @default what classes of a TorchScript archive say, else "quickGelu", which OpenAI's models have
+   */
+  readonly activation?: Activation;
 }
 
-/** Official checkpoints hold these besides the weights; they say nothing that the shapes do not. */
-const IGNORED = /(^|\.)(num_batches_tracked|input_resolution|context_length|vocab_size)$/;
+export interface ConfigSource {
+  readonly file: string;
+  /** By field of our configuration ("text.width"). */
+  readonly fields: Readonly<Record<string, string>>;
+}
 
-const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
+/** An open model: everything is known and checked but the numbers. */
+export interface ModelFile {
+  readonly config: ClipConfig;
+  readonly tensors: OfficialTensors;
+  /** Where the configuration is from. */
+  readonly configured: "given" | "metadata" | "inferred";
+  /** Where the activation is from; "assumed" means that nothing said it. */
+  readonly activated: "given" | "metadata" | "classes" | "assumed";
+  /** All weights, one after the other. @throws one line that names the file and the tensor that is not finite or damaged */
+  readWeights(): Promise<Record<string, HostTensor>>;
+}
+
+/**
+ * Matches an open file with a configuration; the file stays open.
+ * @throws an error of one line that names the file and the tensor that is missing, unexpected or misshapen
+ */
+export async function openModel(file: TensorFile, options: ReadModelOptions = {}): Promise<ModelFile> {
+  return named(file.name, () => {
+    const tensors = officialTensors(file);
+    const said = storedConfig(file.metadata);
+    const ofClasses = activationOf(file.classes);
+    const given = options.activation ?? options.config?.activation;
+    const certain = said?.activation ?? ofClasses;
+    if (certain && given && certain !== given)
+      throw new Error(`the model was trained with ${certain}, asked for is ${given}`);
+    const { shapes, nameInFile } = tensors;
+    const config = options.config ?? said ?? inferConfig(shapes, given ?? ofClasses ?? "quickGelu");
+    try {
+      checkShapes(shapes, config, nameInFile);
+    } catch (error) {
+      throw options.configSource ? mismatch(error, shapes, config, options.configSource) : error;
+    }
+    return {
+      config,
+      tensors,
+      configured: options.config ? "given" : said ? "metadata" : "inferred",
+      activated: given ? "given" : said ? "metadata" : ofClasses ? "classes" : "assumed",
+      readWeights: async () => {
+        const weights: Record<string, HostTensor> = {};
+        for (const name of shapes.keys()) weights[name] = await tensors.read(name);
+        return weights;
+      },
+    };
+  });
+}
 
 /**
  * Reads a model.
@@ -30,12 +84,12 @@ const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
  * @throws an error of one line that names the file and the tensor that is missing, unexpected, misshapen or not finite
  */
 export async function readModel(source: string | TensorFile, options: ReadModelOptions = {}): Promise<StoredModel> {
-  if (typeof source !== "string") return readTensors(source, options);
-  const file = await openSafetensors(source);
+  const file = typeof source === "string" ? await openTensors(source) : source;
   try {
-    return await readTensors(file, options);
+    const model = await openModel(file, options);
+    return { config: model.config, tensors: await model.readWeights() };
   } finally {
-    await file.close();
+    if (typeof source === "string") await file.close();
   }
 }
 
@@ -46,59 +100,40 @@ export async function writeModel(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const shapes = new Map(Object.entries(tensors).map(([name, { shape }]) => [name, shape]));
-  try {
-    checkShapes(shapes, config);
-  } catch (error) {
-    throw inFile(path, error);
-  }
+  await named(path, () => checkShapes(shapes, config));
   await writeSafetensors(path, tensors, { ...metadata, [CONFIG_KEY]: JSON.stringify(config) });
 }
 
-async function readTensors(file: TensorFile, options: ReadModelOptions): Promise<StoredModel> {
-  const stored = [...file.tensors].filter(([name]) => !IGNORED.test(name));
-  try {
-    const shapes = new Map(stored.map(([name, { shape }]) => [name, scalarScale(name, shape)]));
-    const config = configOf(file, shapes, options);
-    checkShapes(shapes, config);
-    for (const [name, { dtype }] of stored)
-      if (!FLOATS.includes(dtype)) throw new Error(`tensor ${name}: expected floating-point numbers, got ${dtype}`);
-    const tensors: Record<string, HostTensor> = {};
-    for (const [name, shape] of shapes) {
-      const tensor = { ...(await file.read(name, "f32")), shape };
-      checkFinite(name, tensor);
-      tensors[name] = tensor;
-    }
-    return { config, tensors };
-  } catch (error) {
-    throw inFile(file.name, error);
-  }
+/** The classes of a TorchScript archive's modules are those of the code that was traced. */
+function activationOf(classes: ReadonlySet<string> | undefined): Activation | undefined {
+  if (classes?.has("QuickGELU")) return "quickGelu";
+  return classes?.has("GELU") ? "gelu" : undefined;
 }
 
-/** open_clip can store the logit scale as a vector of one. */
-function scalarScale(name: string, shape: readonly number[]): readonly number[] {
-  return name === "logit_scale" && `${shape}` === "1" ? [] : shape;
-}
-
-/** Asked for, said by the file, or inferred; where several say something they must agree. */
-function configOf(
-  file: TensorFile,
+/** Says which fields are not those of the weights, and which tensors show it. */
+function mismatch(
+  error: unknown,
   shapes: ReadonlyMap<string, readonly number[]>,
-  { config, activation = config?.activation }: ReadModelOptions,
-): ClipConfig {
-  const said = storedConfig(file.metadata);
-  if (said && activation && said.activation !== activation)
-    throw new Error(`the model was trained with ${said.activation}, asked for is ${activation}`);
-  return config ?? said ?? inferConfig(shapes, activation ?? "quickGelu");
+  config: ClipConfig,
+  { file, fields }: ConfigSource,
+): Error {
+  const told = new Map(Object.entries(flat(config)));
+  const wrong = [...visibleSizes(shapes)].flatMap(([field, value]) => {
+    const said = told.get(field);
+    return said === undefined || said === String(value)
+      ? []
+      : [`${fields[field] ?? field} is ${said}, by the weights ${value}`];
+  });
+  const detail = error instanceof Error ? error.message : String(error);
+  return new Error(`${file} does not fit the weights: ${[...wrong, detail].join("; ")}`, { cause: error });
 }
 
-function checkFinite(name: string, { data }: HostTensor): void {
-  for (let i = 0; i < data.length; i++)
-    if (!Number.isFinite(data[i])) throw new Error(`tensor ${name}: element ${i} is ${data[i]}`);
-}
-
-function inFile(name: string, error: unknown): Error {
-  const message = error instanceof Error ? error.message : String(error);
-  return message.startsWith(name) && error instanceof Error
-    ? error
-    : new Error(`${name}: ${message}`, { cause: error });
+function flat({ embedDim, imageSize, vision, text }: ClipConfig): Record<string, string> {
+  const entries: [string, unknown][] = [
+    ["embedDim", embedDim],
+    ["imageSize", imageSize],
+  ];
+  for (const [field, value] of Object.entries(vision)) entries.push([`vision.${field}`, value]);
+  for (const [field, value] of Object.entries(text)) entries.push([`text.${field}`, value]);
+  return Object.fromEntries(entries.map(([field, value]) => [field, String(value)]));
 }

@@ -15,12 +15,13 @@ export interface Translation {
 
 /** The naming that a checkpoint's tensors have; the official one if none can be recognised. */
 export function namingOf(names: Iterable<string>): NamingKind {
-  let kind: NamingKind = "openai";
-  for (const name of names) {
-    if (name.startsWith("vision_model.") || name.startsWith("text_model.")) return "huggingFaceClip";
-    if (name.startsWith("text.")) kind = "openClipCustomText";
-  }
-  return kind;
+  const all = [...names];
+  const some = (...prefixes: readonly string[]): boolean =>
+    all.some((name) => prefixes.some((prefix) => name.startsWith(prefix)));
+  if (some("vision_model.", "text_model."))
+    return some("vision_model.head.", "text_model.head.") ? "huggingFaceSiglip" : "huggingFaceClip";
+  if (some("visual.trunk.")) return "openClipSiglip";
+  return some("text.") ? "openClipCustomText" : "openai";
 }
 
 /**
@@ -43,48 +44,46 @@ export function toOfficial(kind: NamingKind, stored: Iterable<string>): Translat
   for (const name of stored) {
     if (SAYS_NOTHING.includes(name.slice(name.lastIndexOf(".") + 1))) continue;
     const found = find(name);
-    if (!found) unknown.push(name);
-    else tensors.set(found.fill(found.rule.official), assemblyOf(found));
+    if (found.length === 0) unknown.push(name);
+    for (const { rule, fill } of found) tensors.set(fill(rule.official), assemblyOf(rule, fill));
   }
   return { tensors, unknown };
 }
 
 /** How another naming stores an official tensor; undefined if it has no place for it. */
 export function toStored(kind: NamingKind, official: string): Assembly | undefined {
-  const found = finder(NAMINGS[kind], (rule) => [rule.official])(official);
-  return found && assemblyOf(found);
+  const [found] = finder(NAMINGS[kind], (rule) => [rule.official])(official);
+  return found && assemblyOf(found.rule, found.fill);
 }
 
-interface Found {
-  readonly rule: NamingRule;
-  /** Puts the number or the rest into a pattern. */
-  readonly fill: (pattern: string) => string;
-}
+/** Puts the number or the rest into a pattern. */
+type Fill = (pattern: string) => string;
 
-function assemblyOf({ rule: { stored, transposed, leadingOnes }, fill }: Found): Assembly {
-  const parts = stored.map(({ name, share }) => ({ name: fill(name), share }));
+function assemblyOf({ stored, transposed, leadingOnes }: NamingRule, fill: Fill): Assembly {
+  const parts = stored.map((part) => ({ ...part, name: fill(part.name) }));
   return { parts, ...(transposed && { transposed }), ...(leadingOnes !== undefined && { leadingOnes }) };
 }
 
-/** Finds the rule one of whose patterns a name fits: a whole name, then a numbered one, then the beginning of one. */
+/** Finds the rules one of whose patterns a name fits: a whole name, else a numbered one, else the beginning of one. */
 function finder(
-  naming: Naming,
+  { rules }: Naming,
   patternsOf: (rule: NamingRule) => readonly string[],
-): (name: string) => Found | undefined {
-  const whole = new Map<string, NamingRule>();
+): (name: string) => { readonly rule: NamingRule; readonly fill: Fill }[] {
+  const whole = new Map<string, NamingRule[]>();
   const open: [prefix: string, rule: NamingRule][] = [];
-  for (const rule of naming.rules)
+  for (const rule of rules)
     for (const pattern of patternsOf(rule))
       if (pattern.endsWith("*")) open.push([pattern.slice(0, -1), rule]);
-      else whole.set(pattern, rule);
+      else whole.set(pattern, [...(whole.get(pattern) ?? []), rule]);
   return (name) => {
     const plain = whole.get(name);
-    if (plain) return { rule: plain, fill: (pattern) => pattern };
-    // Layers are numbered without leading zeros; a name has one of them.
-    const number = /(?<=\.)(?:0|[1-9]\d{0,3})(?=\.)/.exec(name)?.[0];
-    const numbered = number === undefined ? undefined : whole.get(name.replace(`.${number}.`, ".#."));
-    if (numbered) return { rule: numbered, fill: (pattern) => pattern.replace("#", () => number ?? "") };
-    const [prefix = "", rule] = open.find(([prefix]) => name.startsWith(prefix)) ?? [];
-    return rule && { rule, fill: (pattern) => pattern.replace("*", () => name.slice(prefix.length)) };
+    if (plain) return plain.map((rule) => ({ rule, fill: (pattern) => pattern }));
+    // Layers are numbered without leading zeros; a name that a table has holds one number.
+    const number = /(?<=\.)(?:0|[1-9]\d{0,3})(?=\.)/.exec(name)?.[0] ?? "";
+    const numbered = number && whole.get(name.replace(`.${number}.`, ".#."));
+    if (numbered) return numbered.map((rule) => ({ rule, fill: (pattern) => pattern.replace("#", number) }));
+    return open
+      .filter(([prefix]) => name.startsWith(prefix))
+      .map(([prefix, rule]) => ({ rule, fill: (pattern) => pattern.replace("*", () => name.slice(prefix.length)) }));
   };
 }

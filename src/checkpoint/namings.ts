@@ -7,7 +7,7 @@
 /** Where one tensor of the official naming stands in another. */
 export interface NamingRule {
   readonly official: string;
-  /** Its tensor; of several, the official one is them joined along the first axis, in this order. */
+  /** Its tensor; of several, which are equally large, the official one is them joined along the first axis, in this order. */
   readonly stored: readonly StoredPart[];
   /** Whether the stored matrix is the transpose: a linear layer's [out, in] for the official [in, out]. @default false */
   readonly transposed?: true;
@@ -17,8 +17,8 @@ export interface NamingRule {
 
 export interface StoredPart {
   readonly name: string;
-  /** How many equal shares of the first axis it has. */
-  readonly share: number;
+  /** The official tensor is only these of the `of` equal shares of the stored one's first axis. @default all of them */
+  readonly slice?: { readonly from: number; readonly to: number; readonly of: number };
 }
 
 export interface Naming {
@@ -28,7 +28,7 @@ export interface Naming {
 }
 
 function same(official: string, stored = official, leadingOnes = 0): NamingRule {
-  return { official, stored: [{ name: stored, share: 1 }], ...(leadingOnes > 0 && { leadingOnes }) };
+  return { official, stored: [{ name: stored }], ...(leadingOnes > 0 && { leadingOnes }) };
 }
 
 function transposed(official: string, stored: string): NamingRule {
@@ -36,7 +36,12 @@ function transposed(official: string, stored: string): NamingRule {
 }
 
 function joined(official: string, ...stored: readonly string[]): NamingRule {
-  return { official, stored: stored.map((name) => ({ name, share: 1 })) };
+  return { official, stored: stored.map((name) => ({ name })) };
+}
+
+/** The official tensor is the shares `from` to `to` of three. */
+function third(official: string, stored: string, from: number, to: number): NamingRule {
+  return { official, stored: [{ name: stored, slice: { from, to, of: 3 } }] };
 }
 
 /** A weight and a bias. */
@@ -84,6 +89,34 @@ const CUSTOM_TEXT = [
   "text_projection.*",
 ].map((name) => same(name, `text.${name}`));
 
+/** A vision transformer of timm, as open_clip's SigLIP models have it. */
+const TIMM_TRUNK = [
+  same("visual.positional_embedding", "visual.trunk.pos_embed", 1),
+  ...both("visual.conv1", "visual.trunk.patch_embed.proj"),
+  same("visual.transformer.resblocks.#.attn.in_proj_weight", "visual.trunk.blocks.#.attn.qkv.weight"),
+  same("visual.transformer.resblocks.#.attn.in_proj_bias", "visual.trunk.blocks.#.attn.qkv.bias"),
+  ...both("visual.transformer.resblocks.#.attn.out_proj", "visual.trunk.blocks.#.attn.proj"),
+  ...both("visual.transformer.resblocks.#.ln_1", "visual.trunk.blocks.#.norm1"),
+  ...both("visual.transformer.resblocks.#.mlp.c_fc", "visual.trunk.blocks.#.mlp.fc1"),
+  ...both("visual.transformer.resblocks.#.mlp.c_proj", "visual.trunk.blocks.#.mlp.fc2"),
+  ...both("visual.transformer.resblocks.#.ln_2", "visual.trunk.blocks.#.norm2"),
+  ...both("visual.ln_post", "visual.trunk.norm"),
+  same("visual.attn_pool.*", "visual.trunk.attn_pool.*"),
+];
+
+/** SigLIP's pooling head in Hugging Face's naming; torch's attention fuses what timm's splits. */
+const SIGLIP_HEAD = [
+  same("visual.attn_pool.latent", "vision_model.head.probe"),
+  third("visual.attn_pool.q.weight", "vision_model.head.attention.in_proj_weight", 0, 1),
+  third("visual.attn_pool.kv.weight", "vision_model.head.attention.in_proj_weight", 1, 3),
+  third("visual.attn_pool.q.bias", "vision_model.head.attention.in_proj_bias", 0, 1),
+  third("visual.attn_pool.kv.bias", "vision_model.head.attention.in_proj_bias", 1, 3),
+  ...both("visual.attn_pool.proj", "vision_model.head.attention.out_proj"),
+  ...both("visual.attn_pool.norm", "vision_model.head.layernorm"),
+  ...both("visual.attn_pool.mlp.fc1", "vision_model.head.mlp.fc1"),
+  ...both("visual.attn_pool.mlp.fc2", "vision_model.head.mlp.fc2"),
+];
+
 /** Every naming that is read. */
 export const NAMINGS = {
   openai: {
@@ -93,6 +126,10 @@ export const NAMINGS = {
   openClipCustomText: {
     title: "open_clip's with custom_text",
     rules: [same("visual.*"), ...CUSTOM_TEXT, ...SCALES],
+  },
+  openClipSiglip: {
+    title: "open_clip's of SigLIP",
+    rules: [...TIMM_TRUNK, ...CUSTOM_TEXT, ...SCALES],
   },
   huggingFaceClip: {
     title: "Hugging Face's CLIPModel",
@@ -104,6 +141,10 @@ export const NAMINGS = {
       transposed("text_projection", "text_projection.weight"),
       ...HUGGING_FACE_TOWERS,
     ],
+  },
+  huggingFaceSiglip: {
+    title: "Hugging Face's SiglipModel",
+    rules: [...SIGLIP_HEAD, ...both("text_projection", "text_model.head"), ...HUGGING_FACE_TOWERS],
   },
 } as const satisfies Record<string, Naming>;
 

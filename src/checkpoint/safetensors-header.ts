@@ -2,12 +2,12 @@
  * The header of a safetensors file, checked in full: nothing behind it needs to be distrusted again.
  * The format: https://github.com/huggingface/safetensors#format
  */
-import { isStoredDType, STORED_BYTES, type StoredDType } from "./stored-dtypes.ts";
+import { quote } from "./quote.ts";
+import { isStoredDType, STORED_BYTES } from "./stored-dtypes.ts";
+import type { TensorInfo } from "./tensor-file.ts";
 
 /** One tensor's place in the file. */
-export interface StoredTensor {
-  readonly dtype: StoredDType;
-  readonly shape: readonly number[];
+export interface StoredTensor extends TensorInfo {
   /** First byte, and the one after the last, counted from the end of the header. */
   readonly begin: number;
   readonly end: number;
@@ -35,7 +35,7 @@ export function parseHeader(bytes: Uint8Array, dataSize: number): SafetensorsHea
     if (name === "__metadata__") {
       if (!isObject(entry)) throw new Error("__metadata__ is no JSON object");
       for (const [key, value] of Object.entries(entry)) {
-        if (typeof value !== "string") throw new Error(`__metadata__: ${show(key)}: expected a string`);
+        if (typeof value !== "string") throw new Error(`__metadata__: ${quote(key)}: expected a string`);
         metadata.set(key, value);
       }
     } else tensors.set(name, parseEntry(name, entry, dataSize));
@@ -60,7 +60,7 @@ function parseJson(bytes: Uint8Array): unknown {
   // JSON.parse keeps the last of two equal names; which one is meant cannot be known.
   const seen = new Set<string>();
   for (const name of outermostNames(text)) {
-    if (seen.has(name)) throw new Error(`tensor ${show(name)} stands twice in the header`);
+    if (seen.has(name)) throw new Error(`tensor ${quote(name)} stands twice in the header`);
     seen.add(name);
   }
   return json;
@@ -81,13 +81,13 @@ function* outermostNames(text: string): Generator<string> {
 
 function parseEntry(name: string, entry: unknown, dataSize: number): StoredTensor {
   const fail = (what: string): never => {
-    throw new Error(`tensor ${show(name)}: ${what}`);
+    throw new Error(`tensor ${quote(name)}: ${what}`);
   };
-  if (!isObject(entry)) return fail(`expected a JSON object, got ${show(entry)}`);
+  if (!isObject(entry)) return fail(`expected a JSON object, got ${quote(entry)}`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (!isStoredDType(dtype)) return fail(dtype === undefined ? "no dtype" : `unknown dtype ${show(dtype)}`);
-  if (!isCounts(shape)) return fail(shape === undefined ? "no shape" : `bad shape ${show(shape)}`);
-  if (!isCounts(offsets) || offsets.length !== 2) return fail(`bad data_offsets ${show(offsets)}`);
+  if (!isStoredDType(dtype)) return fail(dtype === undefined ? "no dtype" : `unknown dtype ${quote(dtype)}`);
+  if (!isCounts(shape)) return fail(shape === undefined ? "no shape" : `bad shape ${quote(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) return fail(`bad data_offsets ${quote(offsets)}`);
   const [begin = 0, end = 0] = offsets;
   if (begin > end) return fail(`data_offsets [${begin}, ${end}] are reversed`);
   const expected = shape.includes(0) ? 0 : shape.reduce((product, size) => product * size, STORED_BYTES[dtype]);
@@ -102,7 +102,7 @@ function checkCoverage(tensors: ReadonlyMap<string, StoredTensor>, dataSize: num
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== covered)
       throw new Error(
-        `tensor ${show(name)}: begins at byte ${begin}, the one before it ends at ${covered}: ${begin < covered ? "they overlap" : "a hole"}`,
+        `tensor ${quote(name)}: begins at byte ${begin}, the one before it ends at ${covered}: ${begin < covered ? "they overlap" : "a hole"}`,
       );
     covered = end;
   }
@@ -115,9 +115,3 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 const isCounts = (value: unknown): value is number[] =>
   Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
-
-/** For messages: as JSON, which keeps it on one line, and not too long. */
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
-  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
-}

@@ -1,21 +1,8 @@
 /** Reads safetensors files: the header at once, each tensor when it is asked for. */
-import type { DType, HostTensor } from "../graph/index.ts";
+import type { HostTensor } from "../graph/index.ts";
 import { type BytesSource, fileSource } from "./bytes-source.ts";
-import { LARGEST_HEADER, parseHeader, type StoredTensor } from "./safetensors-header.ts";
-import { decodeElements, NATURAL } from "./stored-dtypes.ts";
-
-export interface TensorFile {
-  /** What error messages call it. */
-  readonly name: string;
-  readonly metadata: ReadonlyMap<string, string>;
-  readonly tensors: ReadonlyMap<string, StoredTensor>;
-  /**
-   * One tensor. F16 and BF16 come as f32 and I64 as i32 unless something else is asked for.
-   * @throws an error of one line that names file and tensor, if there is none or it does not convert
-   */
-  read(tensor: string, as?: DType): Promise<HostTensor>;
-  close(): Promise<void>;
-}
+import { LARGEST_HEADER, parseHeader } from "./safetensors-header.ts";
+import { named, readTensor, type TensorFile } from "./tensor-file.ts";
 
 /**
  * Opens a safetensors file, of any size, and checks its header in full.
@@ -32,8 +19,11 @@ export async function openSafetensors(source: string | BytesSource): Promise<Ten
     );
     return {
       name: bytes.name,
+      format: "safetensors",
+      size: bytes.size,
       ...header,
-      read: (tensor, as) => readTensor(bytes, start, header.tensors, tensor, as),
+      read: (tensor, as) =>
+        readTensor(bytes.name, header.tensors, tensor, as, ({ begin, end }) => bytes.read(start + begin, end - begin)),
       close: () => bytes.close(),
     };
   } catch (error) {
@@ -64,32 +54,4 @@ async function readHeaderSize(bytes: BytesSource): Promise<number> {
       `${bytes.name}: not a safetensors file, or cut off: a header of ${size} bytes in a file of ${bytes.size}`,
     );
   return Number(size);
-}
-
-async function readTensor(
-  bytes: BytesSource,
-  start: number,
-  tensors: ReadonlyMap<string, StoredTensor>,
-  name: string,
-  as: DType | undefined,
-): Promise<HostTensor> {
-  const stored = tensors.get(name);
-  if (!stored) throw new Error(`${bytes.name}: no tensor ${JSON.stringify(name)}`);
-  const { dtype: from, shape, begin, end } = stored;
-  const dtype = as ?? NATURAL[from] ?? "f32";
-  const raw = await bytes.read(start + begin, end - begin);
-  return named(`${bytes.name}: tensor ${JSON.stringify(name)}`, () => ({
-    dtype,
-    shape,
-    data: decodeElements(raw, from, dtype),
-  }));
-}
-
-/** Runs and puts a name before the message of what it throws. */
-async function named<T>(name: string, run: () => T | Promise<T>): Promise<T> {
-  try {
-    return await run();
-  } catch (error) {
-    throw new Error(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error });
-  }
 }

@@ -61,7 +61,12 @@ export function decodeElements(bytes: Uint8Array, from: StoredDType, to: DType):
 }
 
 function decodeNaturally(bytes: Uint8Array, from: StoredDType, natural: DType): HostArray {
-  if (from === "F16") return Float32Array.from(new Uint16Array(viewBuffer(bytes)), (half) => halves()[half] ?? 0);
+  if (from === "F16") {
+    const [source, values] = [new Uint16Array(viewBuffer(bytes)), halves()];
+    const result = new Float32Array(source.length);
+    for (let i = 0; i < result.length; i++) result[i] = values[source[i] ?? 0] ?? 0;
+    return result;
+  }
   if (from === "BF16") {
     // A bfloat16 is the upper half of a float32.
     const result = new Uint32Array(bytes.length / 2);

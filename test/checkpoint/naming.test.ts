@@ -20,7 +20,6 @@ describe.each<[NamingKind, keyof typeof CONFIGS]>([
       return { name, assembly };
     });
     const names = stored.flatMap(({ assembly }) => assembly.parts.map(({ name }) => name));
-    expect(new Set(names).size).toBe(names.length);
     const back = toOfficial(kind, names);
     expect(back.unknown).toEqual([]);
     expect([...back.tensors]).toEqual(stored.map(({ name, assembly }) => [name, assembly]));
@@ -36,11 +35,11 @@ describe.each<[NamingKind, keyof typeof CONFIGS]>([
 
 it("Hugging Face's names are the published ones", () => {
   expect(toStored("huggingFaceClip", "transformer.resblocks.11.attn.in_proj_bias")?.parts).toEqual(
-    ["q", "k", "v"].map((x) => ({ name: `text_model.encoder.layers.11.self_attn.${x}_proj.bias`, share: 1 })),
+    ["q", "k", "v"].map((x) => ({ name: `text_model.encoder.layers.11.self_attn.${x}_proj.bias` })),
   );
   expect(toStored("huggingFaceClip", "visual.ln_pre.bias")?.parts[0]?.name).toBe("vision_model.pre_layrnorm.bias");
   expect(toStored("huggingFaceClip", "visual.proj")).toEqual({
-    parts: [{ name: "visual_projection.weight", share: 1 }],
+    parts: [{ name: "visual_projection.weight" }],
     transposed: true,
   });
 });

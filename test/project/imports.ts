@@ -22,13 +22,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   hub: ["checkpoint"],
   data: ["tokenizer", "image"],
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
+  pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "train"],
   eval: ["clip.ts", "data", "graph", "engine/engine.ts", "image", "tokenizer", "checkpoint"],
   search: [],
   serve: ["clip.ts", "search"],
   cli: "anything",
   "towers.ts": ["engine/engine.ts", "graph", "model"],
-  "clip.ts": [...BELOW, "towers.ts"],
-  "index.ts": [...BELOW, "clip.ts", "eval", "search", "serve"],
+  "clip.ts": [...BELOW, "pretrained", "towers.ts"],
+  "index.ts": [...BELOW, "pretrained", "clip.ts", "eval", "search", "serve"],
 };
 
 /** Packages with native code, which a browser or another platform cannot load: only where they are used, by `import()`. */

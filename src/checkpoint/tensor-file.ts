@@ -1,0 +1,63 @@
+/** Tensors by name in a file, whatever its format. */
+import type { DType, HostTensor } from "../graph/index.ts";
+import { quote } from "./quote.ts";
+import { decodeElements, NATURAL, type StoredDType } from "./stored-dtypes.ts";
+
+export interface TensorInfo {
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+}
+
+export type TensorFormat = "safetensors" | "pytorch" | "torchscript" | "pytorch-legacy";
+
+/** An open file of tensors: what there is is known, each is read when it is asked for. */
+export interface TensorFile {
+  /** What error messages call it. */
+  readonly name: string;
+  readonly format: TensorFormat;
+  /** In bytes. */
+  readonly size: number;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** Names of classes in a TorchScript archive, which tell what the weights do not: the activation. */
+  readonly classes?: ReadonlySet<string>;
+  /**
+   * One tensor. F16 and BF16 come as f32 and I64 as i32 unless something else is asked for.
+   * @throws an error of one line that names file and tensor, if there is none or it does not convert
+   */
+  read(tensor: string, as?: DType): Promise<HostTensor>;
+  close(): Promise<void>;
+}
+
+/**
+ * Finds a tensor, lets `bytesOf` read its little-endian elements, and decodes them.
+ * @throws one line that names file and tensor
+ */
+export async function readTensor<Info extends TensorInfo>(
+  file: string,
+  tensors: ReadonlyMap<string, Info>,
+  name: string,
+  as: DType | undefined,
+  bytesOf: (info: Info) => Promise<Uint8Array>,
+): Promise<HostTensor> {
+  const info = tensors.get(name);
+  if (!info) throw new Error(`${file}: no tensor ${quote(name)}`);
+  const { dtype: from, shape } = info;
+  const dtype = as ?? NATURAL[from] ?? "f32";
+  return named(`${file}: tensor ${quote(name)}`, async () => ({
+    dtype,
+    shape,
+    data: decodeElements(await bytesOf(info), from, dtype),
+  }));
+}
+
+/** Runs and puts a name before the message of what it throws, if that does not begin with it. */
+export async function named<T>(name: string, run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    if (message.startsWith(`${name}: `)) throw error;
+    throw new Error(`${name}: ${message}`, { cause: error });
+  }
+}

@@ -1,0 +1,44 @@
+/** JSON files of strangers: of bounded size, checked against a schema, with errors of one line that name file and field. */
+import { open } from "node:fs/promises";
+import type { z } from "zod";
+
+/** Configurations have a few thousand bytes. */
+const LARGEST = 2 ** 24;
+
+/** @throws one line that names the file, if it is not there, too large or no JSON */
+export async function readJson(path: string, most = LARGEST): Promise<unknown> {
+  const text = await readText(path, most);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${path}: is no JSON: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`);
+  }
+}
+
+/** @throws one line that names the file, if it is not there or too large */
+export async function readText(path: string, most = LARGEST): Promise<string> {
+  try {
+    const handle = await open(path, "r");
+    try {
+      const stats = await handle.stat();
+      if (!stats.isFile()) throw new Error("is no file");
+      if (stats.size > most) throw new Error(`has ${stats.size} bytes, expected at most ${most}`);
+      return await handle.readFile("utf8");
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    throw new Error(`${path}: ${missing ? "there is no such file" : error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** @throws one line that names the file, the first field that is wrong, and what is wrong with it */
+export function checked<Output>(schema: z.ZodType<Output>, value: unknown, path: string): Output {
+  const { data, error } = schema.safeParse(value);
+  if (!error) return data;
+  const [issue] = error.issues;
+  const field = issue?.path.join(".");
+  const message = (issue?.message ?? "is wrong").replace(/^Invalid input: (.*), received undefined$/, "is missing, $1");
+  throw new Error(`${path}: ${field ? `${field}: ` : ""}${message}`);
+}

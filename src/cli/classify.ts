@@ -1,62 +1,91 @@
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { text as readAll } from "node:stream/consumers";
 import { Command } from "commander";
-import type { Prediction } from "../clip.ts";
+import { type Prediction, rank } from "../clip.ts";
 import { templatesOf } from "../eval/prompts.ts";
-import { loadModel } from "./load-model.ts";
+import type { LongText } from "../tokenizer/index.ts";
+import { createCountBar } from "./count-bar.ts";
+import { encoded, inBatches } from "./encode-batch.ts";
+import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { textLines } from "./lines.ts";
+import { loadModel, longTextOption, type ModelFlags, modelOption, threadsOption } from "./model-flag.ts";
 import { cosine, whole } from "./options.ts";
-import { picturesIn } from "./pictures.ts";
+import { print } from "./output.ts";
+import { countPictures, picturesIn } from "./pictures.ts";
 
-interface Flags {
-  readonly model: string;
+interface Flags extends ModelFlags {
   readonly labels?: string;
   readonly labelsFile?: string;
   readonly template?: readonly string[];
   readonly threshold?: number;
+  readonly longText: LongText;
   readonly top: number;
   readonly json?: boolean;
-  readonly threads?: number;
 }
 
 export const classifyCommand = (): Command =>
   new Command("classify")
     .description("Say which of some labels fit pictures best.")
-    .argument("<image...>", "pictures or folders of pictures")
-    .option("--model <model>", "run folder, file, or a name on the hub such as ViT-B/32", join("runs", "quickstart"))
+    .argument("<image...>", "pictures or folders of pictures, with the folders in them")
+    .addOption(modelOption())
     .option("--labels <a,b,...>", "labels, separated by commas")
     .option("--labels-file <file>", "a file with a label a line; - is the standard input")
     .option("--template <text>", "prompt with {} for the label, or the name of a set; several are averaged", collected)
     .option("--threshold <cosine>", 'similarity below which the answer is "none of these"', cosine)
+    .addOption(longTextOption("error"))
     .option("--top <n>", "labels shown for each picture", whole, 5)
     .option("--json", "one line of JSON for each picture, with all labels")
-    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
+    .addOption(threadsOption())
     .addHelpText(
       "after",
       `
+Pictures that cannot be read are named on stderr (with --json as lines {"image", "error"}); the status is 1 then.
+
 Examples:
   clip-ts classify photo.png --labels "cat,dog,sailboat"
-  clip-ts classify photos/ --labels-file names.txt --threshold 0.2 --json
+  clip-ts classify photos/ --labels-file names.txt --threshold 0.2 --json > answers.jsonl
   printf 'cat\\ndog\\n' | clip-ts classify photo.png --labels-file - --template "a drawing of a {}"`,
     )
-    .action(classify);
+    .action(async (inputs: readonly string[], flags: Flags) => {
+      process.exitCode = await classify(inputs, flags);
+    });
 
 const collected = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
-async function classify(inputs: readonly string[], flags: Flags): Promise<void> {
+/** Pictures that are encoded together. */
+const BATCH = 32;
+
+async function classify(inputs: readonly string[], flags: Flags): Promise<number> {
   const labels = await labelsOf(flags);
-  const paths = await picturesIn(inputs);
-  const clip = await loadModel(flags.model, flags.threads === undefined ? {} : { threads: flags.threads });
+  const total = await countPictures(inputs);
+  const clip = await loadModel(flags);
+  const bar = createCountBar("pictures");
+  const interrupt = onInterrupt(() => {});
+  let [done, failed] = [0, 0];
   try {
     const templates = flags.template?.flatMap(templatesOf) ?? clip.templates;
-    const options = { templates, ...(flags.threshold === undefined ? {} : { threshold: flags.threshold }) };
-    for (const path of paths) {
-      const predictions = await clip.classify(path, labels, options);
-      process.stdout.write(
-        flags.json ? `${JSON.stringify({ image: path, predictions })}\n` : shown(path, predictions, flags.top),
-      );
+    const { weights } = await clip.classifier(labels, templates, flags.longText);
+    for await (const paths of inBatches(picturesIn(inputs), BATCH)) {
+      if (interrupt.signal.aborted) {
+        bar.say(`stopped after ${done} of ${total} pictures`);
+        return INTERRUPTED;
+      }
+      for (const entry of await encoded(clip, "images", paths, { normalize: true, longText: flags.longText })) {
+        const { name: image } = entry;
+        if ("error" in entry) {
+          failed++;
+          if (flags.json && total > 1) await print(`${JSON.stringify({ image, error: entry.error })}\n`);
+          bar.say(entry.error);
+          continue;
+        }
+        const predictions = rank(entry.features, labels, weights, clip.logitScale, flags.threshold);
+        await print(flags.json ? `${JSON.stringify({ image, predictions })}\n` : shown(image, predictions, flags.top));
+      }
+      done += paths.length;
+      if (!process.stdout.isTTY) bar.show(done, total); // the answers themselves show how far it is
     }
+    return failed > 0 ? 1 : 0;
   } finally {
+    bar.end();
+    interrupt.release();
     await clip.close();
   }
 }
@@ -74,22 +103,11 @@ function shown(path: string, predictions: readonly Prediction[], top: number): s
 async function labelsOf({ labels, labelsFile }: Flags): Promise<string[]> {
   if (labels === undefined && labelsFile === undefined)
     throw new Error("classify: name the labels with --labels or --labels-file");
-  const lines = labels === undefined ? (await linesOf(labelsFile ?? "-")).split("\n") : labels.split(",");
+  const lines: string[] = [];
+  if (labels !== undefined) lines.push(...labels.split(","));
+  else for await (const { text } of textLines(labelsFile ?? "-", "labels file")) lines.push(text);
   const found = [...new Set(lines.map((line) => line.trim()).filter((line) => line !== ""))];
   const where = labels === undefined ? (labelsFile ?? "-") : "--labels";
   if (found.length === 0) throw new Error(`${where === "-" ? "standard input" : where}: expected labels, got none`);
   return found;
 }
-
-async function linesOf(file: string): Promise<string> {
-  if (file === "-") return readAll(process.stdin);
-  try {
-    if ((await stat(file)).isDirectory()) throw new Error("is a folder");
-    return await readFile(file, "utf8");
-  } catch (error) {
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    throw new Error(`labels file ${file}: ${missing ? "there is no such file" : reason(error)}`);
-  }
-}
-
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -3,8 +3,12 @@ import { Command, CommanderError } from "commander";
 import { packageVersion } from "../train/version.ts";
 import { classifyCommand } from "./classify.ts";
 import { downloadCommand } from "./download.ts";
+import { embedCommand } from "./embed.ts";
 import { lineOf } from "./failure.ts";
+import { endWithReader } from "./output.ts";
+import { preprocessCommand } from "./preprocess.ts";
 import { quickstartCommand } from "./quickstart.ts";
+import { tokenizeCommand } from "./tokenize.ts";
 import { trainCommand } from "./train.ts";
 import { zeroshotCommand } from "./zeroshot.ts";
 
@@ -14,7 +18,10 @@ const program = new Command("clip-ts")
   .addCommand(quickstartCommand())
   .addCommand(trainCommand())
   .addCommand(classifyCommand())
+  .addCommand(embedCommand())
   .addCommand(zeroshotCommand())
+  .addCommand(tokenizeCommand())
+  .addCommand(preprocessCommand())
   .addCommand(downloadCommand());
 
 for (const command of [program, ...program.commands]) {
@@ -22,6 +29,7 @@ for (const command of [program, ...program.commands]) {
   command.configureOutput({ outputError: (text, write) => write(`clip-ts: ${text.replace(/^error: /, "")}`) });
 }
 
+endWithReader();
 try {
   await program.parseAsync();
 } catch (error) {

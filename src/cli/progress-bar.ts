@@ -57,7 +57,8 @@ export function createProgressBar(out: NodeJS.WriteStream = process.stderr): Pro
   }
 }
 
-const bar = (share: number): string => {
+/** A share from 0 to 1. */
+export const bar = (share: number): string => {
   const full = Math.round(share * BAR);
   return `[${"=".repeat(full)}${" ".repeat(BAR - full)}]`;
 };

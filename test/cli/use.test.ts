@@ -134,6 +134,31 @@ describe("clip-ts classify", () => {
     expect(err).toMatch(says);
   });
 
+  it("goes on behind a picture that is none, says which, and ends with status 1", async () => {
+    const none = join(place, "none.png");
+    await writeFile(none, "no picture");
+    const [first, last] = ["red-circle.png", "blue-circle.png"].map((name) => join(pictures, name)) as [string, string];
+    const { out, err, status } = await classify([first, none, last, "--labels", CIRCLES.join(","), "--json"]);
+    expect(status).toBe(1);
+    expect(err).toMatch(/^clip-ts: [^\n]*none\.png: cannot be decoded: [^\n]+\n$/);
+    const found = lines(out);
+    expect(found.map(({ image }) => image)).toEqual([first, none, last]);
+    expect(found[1]).toMatchObject({ error: expect.stringMatching(/none\.png: cannot be decoded/) });
+    const alone = lines((await classify([last, "--labels", CIRCLES.join(","), "--json"])).out);
+    for (const [i, { similarity }] of (alone[0]?.predictions ?? []).entries())
+      expect(found[2]?.predictions[i]?.similarity).toBeCloseTo(similarity, 5);
+  });
+
+  it("takes long labels as they are to be taken", async () => {
+    const picture = join(pictures, "red-circle.png");
+    const args = [picture, "--labels", `red circle,${"blue square ".repeat(20)}`, "--json"];
+    expect((await classify(args)).err).toMatch(/^clip-ts: tokenize: text 1 [^\n]+\n$/);
+    for (const longText of ["truncate", "chunk"] as const) {
+      const [found] = lines((await classify([...args, "--long-text", longText])).out);
+      expect(found?.predictions[0]?.label).toBe("red circle");
+    }
+  });
+
   it("refuses a run folder of another version", async () => {
     const other = join(place, "other");
     await cp(model, other, { recursive: true });
@@ -193,7 +218,7 @@ it("says its version", async () => {
 });
 
 it("shows examples with --help", async () => {
-  for (const command of ["train", "classify", "zeroshot", "quickstart"]) {
+  for (const command of ["train", "classify", "zeroshot", "quickstart", "embed", "tokenize", "preprocess"]) {
     const { status, out } = await run([command, "--help"]);
     expect(status).toBe(0);
     expect(out).toMatch(new RegExp(`Examples:\\n {2}clip-ts ${command}\\b`));

@@ -1,0 +1,180 @@
+import { stat } from "node:fs/promises";
+import { Command } from "commander";
+import type { LongText } from "../tokenizer/index.ts";
+import { createCountBar } from "./count-bar.ts";
+import { encoded } from "./encode-batch.ts";
+import { errorsPath, type FeatureFile, featureFormat, namesPath, openFeatureFile } from "./feature-file.ts";
+import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { textLines } from "./lines.ts";
+import { loadModel, longTextOption, type ModelFlags, modelOption, threadsOption } from "./model-flag.ts";
+import { print } from "./output.ts";
+import { countPictures, picturesIn } from "./pictures.ts";
+
+interface Flags extends ModelFlags {
+  readonly out: string;
+  readonly text?: readonly string[];
+  readonly texts?: string;
+  readonly raw?: boolean;
+  readonly longText: LongText;
+  readonly json?: boolean;
+}
+
+/** Inputs that are encoded and flushed together. */
+const BATCH = { images: 64, texts: 256 } as const;
+/** Inputs without features that are named one by one; the others are counted. */
+const NAMED = 20;
+
+export const embedCommand = (): Command =>
+  new Command("embed")
+    .description("Compute features of pictures or of texts and keep them in a file.")
+    .argument("[image...]", "pictures or folders of pictures, with the folders in them")
+    .requiredOption("-o, --out <file>", "what to write: a name that ends in .safetensors, .npy or .jsonl")
+    .option(
+      "--text <text>",
+      "a text instead of pictures; several are possible",
+      (text, before: readonly string[] = []) => [...before, text],
+    )
+    .option("--texts <file>", "texts instead of pictures, one a line; - is the standard input")
+    .addOption(modelOption())
+    .option("--raw", "features as the encoder gives them (default: of length 1, whose dot products are cosines)")
+    .addOption(longTextOption("error"))
+    .option("--json", "a summary as JSON")
+    .addOption(threadsOption())
+    .addHelpText(
+      "after",
+      `
+Rows are float32, [inputs, width], in the order of the inputs; .safetensors and .npy have the names of their rows beside them
+in OUT.names.jsonl, .jsonl has {"name", "features"} a line. Inputs that cannot be read have no row: they are named, and kept
+in OUT.errors.jsonl. A run that was stopped goes on where it was with the same command.
+
+Examples:
+  clip-ts embed photos/ -o photos.safetensors
+  clip-ts embed --texts captions.txt --long-text chunk -o captions.npy
+  cat titles.txt | clip-ts embed --texts - -o titles.jsonl`,
+    )
+    .action(async (inputs: readonly string[], flags: Flags) => {
+      process.exitCode = await embed(inputs, flags);
+    });
+
+interface Source {
+  readonly kind: "images" | "texts";
+  /** Unknown of a stream. */
+  readonly total?: number;
+  /** In the same order every time. */
+  names(): AsyncIterable<string>;
+}
+
+async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
+  featureFormat(flags.out);
+  const source = await sourceOf(inputs, flags);
+  const clip = await loadModel(flags);
+  const bar = createCountBar(source.kind);
+  const interrupt = onInterrupt(() => bar.say("stopping after this batch"));
+  try {
+    const { kind } = source;
+    const { longText, raw = false } = flags;
+    const { fingerprint, config } = clip;
+    const file = await openFeatureFile(flags.out, {
+      ...{ fingerprint, kind, longText, normalized: !raw, width: config.embedDim },
+    });
+    let done = 0;
+    let failed = 0;
+    for await (const { names, isNew } of batches(source, file, flags.out)) {
+      if (interrupt.signal.aborted) {
+        await file.pause();
+        bar.end();
+        process.stderr.write(`stopped after ${done}; the same command goes on where it was\n`);
+        return INTERRUPTED;
+      }
+      done += names.length;
+      if (!isNew) bar.begin(done);
+      else {
+        const entries = await encoded(clip, kind, names, { normalize: !raw, longText });
+        await file.append(entries);
+        for (const entry of entries) {
+          if (!("error" in entry)) continue;
+          failed++;
+          if (failed <= NAMED) bar.say(entry.error);
+          if (failed === NAMED + 1) bar.say(`further ones are in ${errorsPath(flags.out)}`);
+        }
+      }
+      bar.show(done, source.total);
+    }
+    bar.end();
+    const result = await file.finish();
+    if (result.rows === 0) throw new Error(`${flags.out}: none of ${done} inputs could be read`);
+    await report(flags, kind, config.embedDim, result);
+    return 0;
+  } finally {
+    bar.end();
+    interrupt.release();
+    await clip.close();
+  }
+}
+
+async function sourceOf(inputs: readonly string[], { text, texts }: Flags): Promise<Source> {
+  const given = [inputs.length > 0, text !== undefined, texts !== undefined].filter(Boolean).length;
+  if (given !== 1) throw new Error("embed: name either pictures, or texts with --text or --texts");
+  if (inputs.length > 0) return { kind: "images", total: await countPictures(inputs), names: () => picturesIn(inputs) };
+  if (text !== undefined)
+    return {
+      kind: "texts",
+      total: text.length,
+      names: async function* () {
+        yield* text;
+      },
+    };
+  const file = texts ?? "-";
+  const names = async function* (): AsyncGenerator<string> {
+    for await (const line of textLines(file, "texts")) yield line.text;
+  };
+  if (file === "-") return { kind: "texts", names };
+  let total = 0;
+  for await (const _ of names()) total++;
+  return { kind: "texts", total, names };
+}
+
+/** Inputs in batches; first those that an earlier run has done, which must be the same ones. */
+async function* batches(
+  { kind, names }: Source,
+  file: FeatureFile,
+  out: string,
+): AsyncGenerator<{ readonly names: readonly string[]; readonly isNew: boolean }> {
+  const earlier = file.done();
+  let behind = false;
+  let batch: string[] = [];
+  for await (const name of names()) {
+    if (!behind) {
+      const next = await earlier.next();
+      if (!next.done) {
+        if (next.value.name !== name)
+          throw new Error(`${out}.partial: has ${next.value.name} where there is ${name} now; remove it to begin anew`);
+        batch.push(name);
+        continue;
+      }
+      behind = true;
+      if (batch.length > 0) yield { names: batch, isNew: false };
+      batch = [];
+    }
+    batch.push(name);
+    if (batch.length === BATCH[kind]) {
+      yield { names: batch, isNew: true };
+      batch = [];
+    }
+  }
+  if (batch.length > 0) yield { names: batch, isNew: behind };
+}
+
+async function report(
+  { out, json }: Flags,
+  kind: Source["kind"],
+  width: number,
+  { rows, failed }: { readonly rows: number; readonly failed: number },
+): Promise<void> {
+  const { size } = await stat(out);
+  const names = out.endsWith(".jsonl") ? undefined : namesPath(out);
+  const errors = failed > 0 ? errorsPath(out) : undefined;
+  if (json) return print(`${JSON.stringify({ out, kind, rows, width, bytes: size, failed, names, errors })}\n`);
+  const lost = failed > 0 ? `; ${failed} could not be read (${errors})` : "";
+  await print(`${out}: ${rows} x ${width} features of ${kind}${lost}\n`);
+}

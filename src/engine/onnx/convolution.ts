@@ -6,6 +6,11 @@
 import { elements, type HostTensor, type Node, type OpAttrs, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
+import { summed, tallProduct } from "./matmul.ts";
+
+/** What the patches of a piece take at most, if there are not too many pieces: they stay in the caches of two cores. */
+const PIECE_BYTES = 2 ** 22;
+const MOST_PIECES = 32;
 
 interface Geometry {
   readonly batch: number;
@@ -18,12 +23,12 @@ interface Geometry {
   readonly kernel: readonly [number, number];
   readonly stride: readonly [number, number];
   readonly padding: OpAttrs["convolution"]["padding"];
+  /** Rows and columns with the padding, of columns maybe more. */
+  readonly padded: readonly [number, number];
   /** Output positions computed as one. */
   readonly tile: number;
   /** Pixels gathered as one. */
   readonly fold: number;
-  /** Pixels between the first one gathered for a tile and the first one that its first position sees. */
-  readonly lead: number;
   /** Pixels of a row gathered for a tile. */
   readonly span: number;
 }
@@ -38,57 +43,82 @@ function geometry(
   const [batch = 0, height = 0, width = 0, into = 0] = x.shape;
   const [, outHeight = 0, outWidth = 0] = shape;
   const { stride, padding } = attrs;
-  const fold = width % stride[1] === 0 ? stride[1] : 1;
-  // Measured on AVX-512: 4 positions up to 8 channels in, 2 up to 16, 1 beyond; a 1-pixel kernel gains nothing.
-  const wanted = kernel[1] === 1 ? 1 : into <= 8 ? 4 : into <= 16 ? 2 : 1;
-  const tile = [wanted, 2, 1].find((t) => t <= wanted && outWidth % t === 0 && (t * stride[1]) % fold === 0) ?? 1;
-  const lead = ((-padding[1][0] % fold) + fold) % fold;
-  const span = Math.ceil((lead + (tile - 1) * stride[1] + kernel[1]) / fold) * fold;
-  return { batch, height, width, into, out, outHeight, outWidth, kernel, stride, padding, tile, fold, lead, span };
+  // Measured on AVX-512: 2 positions up to 16 channels in, 1 beyond; a 1-pixel kernel gains nothing.
+  const tile = kernel[1] > 1 && into <= 16 && outWidth % 2 === 0 ? 2 : 1;
+  const step = tile * stride[1];
+  const fold = kernel[1] > 1 && step % 2 === 0 ? 2 : 1;
+  const whole = (pixels: number): number => Math.ceil(pixels / fold) * fold;
+  const span = whole((tile - 1) * stride[1] + kernel[1]);
+  const columns = Math.max(width + padding[1][0] + padding[1][1], (outWidth / tile - 1) * step + span);
+  const padded = [height + padding[0][0] + padding[0][1], whole(columns)] as const;
+  return { batch, height, width, into, out, outHeight, outWidth, kernel, stride, padding, padded, tile, fold, span };
 }
 
-/** For each tile, the rows of x (as [pixels / fold, fold * channels]) that it sees; one row beyond the end is zero. */
-function patchIndices(g: Geometry): HostTensor {
-  const groups = g.width / g.fold;
-  const zero = g.batch * g.height * groups;
+/** Positions of a convolution's result that are worked out together. */
+interface Piece {
+  /** The first tile, and how many. */
+  readonly first: number;
+  readonly tiles: number;
+}
+
+/**
+ * Patches are many times as large as the picture: they are made piece by piece, each small enough for the cache, and made again for
+ * the kernel's gradient, which takes less time than fetching them from memory.
+ */
+function pieces(g: Geometry): Piece[] {
   const tiles = g.batch * g.outHeight * (g.outWidth / g.tile);
-  const taps = g.kernel[0] * (g.span / g.fold);
-  const data = new Int32Array(tiles * taps);
-  let at = 0;
-  for (let n = 0; n < g.batch; n++)
-    for (let y = 0; y < g.outHeight; y++)
-      for (let x = 0; x < g.outWidth; x += g.tile) {
-        const first = (x * g.stride[1] - g.padding[1][0] - g.lead) / g.fold;
-        for (let i = 0; i < g.kernel[0]; i++) {
-          const row = y * g.stride[0] - g.padding[0][0] + i;
-          for (let j = 0; j < g.span / g.fold; j++) {
-            const group = first + j;
-            const inside = row >= 0 && row < g.height && group >= 0 && group < groups;
-            data[at++] = inside ? (n * g.height + row) * groups + group : zero;
-          }
-        }
-      }
-  return { dtype: "i32", shape: [tiles, taps], data };
+  const bytes = tiles * patchLength(g) * 4;
+  let count = 1;
+  while (bytes / count > PIECE_BYTES && count < MOST_PIECES && tiles % (count * 2) === 0) count *= 2;
+  return Array.from({ length: count }, (_, i) => ({ first: (i * tiles) / count, tiles: tiles / count }));
 }
 
-/** [tiles, kernelHeight * span * in]. */
-function patches({ emit, value, shared }: Context, x: Tensor, g: Geometry): Name {
-  const pixels = [(g.batch * g.height * g.width) / g.fold, g.fold * g.into];
-  const place = [g.batch, g.height, g.width, g.kernel, g.stride, g.padding, g.tile].join(" ");
-  return shared(`patches ${value(x)} ${place}`, () => {
-    const indices = shared(`indices ${place} ${g.fold}`, () => emit.initializer(emit.fresh(), patchIndices(g)));
-    const rows = emit.node("Reshape", [value(x), emit.ints(pixels)]);
-    const padded = emit.node("Concat", [rows, emit.filled(0, "f32", [1, g.fold * g.into])], { axis: 0 });
-    const gathered = emit.node("Gather", [padded, indices], { axis: 0 });
-    return emit.node("Reshape", [gathered, emit.ints([-1, g.kernel[0] * g.span * g.into])]);
+const patchLength = (g: Geometry): number => g.kernel[0] * g.span * g.into;
+
+/** For each tile of a piece, the rows of the padded picture (as [pixels / fold, fold * channels]) that it sees. */
+function patchIndices(g: Geometry, { first, tiles }: Piece): HostTensor {
+  const [rows, columns] = [g.padded[0], g.padded[1] / g.fold];
+  const [across, groups] = [g.outWidth / g.tile, g.span / g.fold];
+  const data = new Int32Array(tiles * g.kernel[0] * groups);
+  let at = 0;
+  for (let tile = first; tile < first + tiles; tile++) {
+    const n = Math.floor(tile / (across * g.outHeight));
+    const y = (Math.floor(tile / across) % g.outHeight) * g.stride[0];
+    const x = ((tile % across) * g.tile * g.stride[1]) / g.fold;
+    for (let i = 0; i < g.kernel[0]; i++)
+      for (let j = 0; j < groups; j++) data[at++] = (n * rows + y + i) * columns + x + j;
+  }
+  return { dtype: "i32", shape: [tiles, g.kernel[0] * groups], data };
+}
+
+/** x with its padding, as [pixels / fold, fold * channels]. */
+function paddedPixels({ emit, value, shared }: Context, x: Tensor, g: Geometry): Name {
+  const { padding, padded, into } = g;
+  const right = padded[1] - g.width - padding[1][0];
+  return shared(`padded ${value(x)} ${padding} ${padded} ${g.fold}`, () => {
+    const lines = emit.node("Reshape", [value(x), emit.ints([g.batch, g.height, g.width * into])]);
+    // Negative amounts crop.
+    const amounts = [0, padding[0][0], padding[1][0] * into, 0, padding[0][1], right * into];
+    const around = amounts.some((n) => n !== 0) ? emit.node("Pad", [lines, emit.ints(amounts)]) : lines;
+    const rows = (g.batch * padded[0] * padded[1]) / g.fold;
+    return emit.node("Reshape", [around, emit.ints([rows, g.fold * into])]);
   });
+}
+
+/** [tiles, kernelHeight * span * in] of a piece. */
+function patches(context: Context, x: Tensor, g: Geometry, piece: Piece): Name {
+  const { emit, shared } = context;
+  const place = [g.padded, g.outHeight, g.outWidth, g.kernel, g.stride, g.tile, g.fold, piece.first, piece.tiles];
+  const indices = shared(`indices ${place.join(" ")}`, () => emit.initializer(emit.fresh(), patchIndices(g, piece)));
+  const gathered = emit.node("Gather", [paddedPixels(context, x, g), indices], { axis: 0 });
+  return emit.node("Reshape", [gathered, emit.ints([piece.tiles, patchLength(g)])]);
 }
 
 /** The kernel [out, in, kh, kw] as [kh * span * in, tile * out]: a copy for each position of a tile, shifted to what it sees. */
 function tiledKernel(emit: Emitter, kernel: Name, g: Geometry): Name {
   const taps = emit.node("Transpose", [kernel], { perm: [2, 3, 1, 0] });
   const copies = Array.from({ length: g.tile }, (_, j) => {
-    const before = g.lead + j * g.stride[1];
+    const before = j * g.stride[1];
     const after = g.span - before - g.kernel[1];
     return before + after === 0 ? taps : emit.node("Pad", [taps, emit.ints([0, before, 0, 0, 0, after, 0, 0])]);
   });
@@ -101,30 +131,49 @@ export function lowerConvolution(context: Context, node: Node<"convolution">): N
   const [x, kernel] = node.inputs as [Tensor, Tensor];
   const [out = 0, , kh = 1, kw = 1] = kernel.shape;
   const g = geometry(x, out, node.shape, [kh, kw], node.attrs);
-  const product = emit.node("Gemm", [patches(context, x, g), tiledKernel(emit, value(kernel), g)]);
-  return emit.node("Reshape", [product, emit.ints(node.shape)]);
+  const tiled = tiledKernel(emit, value(kernel), g);
+  const parts = pieces(g).map((piece) => emit.node("Gemm", [patches(context, x, g, piece), tiled]));
+  return emit.node("Reshape", [below(emit, parts), emit.ints(node.shape)]);
 }
 
-/** patches^T g, then each position's part of the tiled kernel added up. */
+/** Matrices below each other. */
+function below(emit: Emitter, parts: readonly Name[]): Name {
+  const [only = "", another] = parts;
+  return another === undefined ? only : emit.node("Concat", parts, { axis: 0 });
+}
+
+/** g^T patches, then each position's part of the tiled kernel added up. */
 export function lowerConvolutionKernelGrad(context: Context, node: Node<"convolutionKernelGrad">): Name {
   const { emit, value } = context;
   const [x, gradient] = node.inputs as [Tensor, Tensor];
   const [out = 0] = node.shape;
   const g = geometry(x, out, gradient.shape, node.attrs.kernel, node.attrs);
-  const wide = emit.node("Reshape", [
-    value(gradient),
-    emit.ints([elements(gradient.shape) / (g.tile * out), g.tile * out]),
-  ]);
-  const product = emit.node("Gemm", [patches(context, x, g), wide], { transA: 1 });
-  const tiled = emit.node("Reshape", [product, emit.ints([g.kernel[0], g.span, g.into, g.tile * out])]);
+  const width = g.tile * out;
+  const all = pieces(g);
+  const rows = elements(gradient.shape) / width;
+  const wide = emit.node("Reshape", [value(gradient), emit.ints([rows, width])]);
+  const products = all.flatMap((piece) => {
+    const part =
+      all.length === 1
+        ? wide
+        : emit.node("Slice", [wide, emit.ints([piece.first]), emit.ints([piece.first + piece.tiles]), emit.ints([0])]);
+    return tallProduct(emit, part, patches(context, x, g, piece), piece.tiles, width, patchLength(g));
+  });
+  const product = summed(emit, products, width, patchLength(g));
+  // [tile, out, kernelHeight, span, in]
+  const tiled = emit.node("Reshape", [product, emit.ints([g.tile, out, g.kernel[0], g.span, g.into])]);
   const parts = Array.from({ length: g.tile }, (_, j) => {
-    const before = g.lead + j * g.stride[1];
+    const before = j * g.stride[1];
     return emit.node("Slice", [
       tiled,
-      emit.ints([before, j * out]),
-      emit.ints([before + g.kernel[1], (j + 1) * out]),
-      emit.ints([1, 3]),
+      emit.ints([j, before]),
+      emit.ints([j + 1, before + g.kernel[1]]),
+      emit.ints([0, 3]),
     ]);
   });
-  return emit.node("Transpose", [parts.reduce((a, b) => emit.node("Add", [a, b]))], { perm: [3, 2, 0, 1] });
+  const kernel = emit.node("Reshape", [
+    parts.reduce((a, b) => emit.node("Add", [a, b])),
+    emit.ints([out, ...g.kernel, g.into]),
+  ]);
+  return emit.node("Transpose", [kernel], { perm: [0, 3, 1, 2] });
 }

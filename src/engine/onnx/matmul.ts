@@ -82,3 +82,25 @@ export function lowerLinear({ emit, value }: Context, node: Node<"linear">): Nam
   const y = emit.node("Gemm", operands, { transB: 1 });
   return x.shape.length === 2 ? y : emit.node("Reshape", [y, emit.ints([...x.shape.slice(0, -1), out])]);
 }
+
+/** Rows that a part of a tall product has at least, and how many parts there are at most. */
+const TALL_ROWS = 512;
+const TALL_PARTS = 8;
+
+/**
+ * a^T b of [rows, m] and [rows, n], as partial products over stretches of rows that are to be added up ([parts, m, n]): the threads of
+ * onnxruntime share out the result's columns, of which there are few, but never the rows (measured: 2 to 3 times faster).
+ */
+export function tallProduct(emit: Emitter, a: Name, b: Name, rows: number, m: number, n: number): Name {
+  let parts = 1;
+  while (parts < TALL_PARTS && rows % (parts * 2) === 0 && rows / (parts * 2) >= TALL_ROWS) parts *= 2;
+  const cut = (x: Name, width: number): Name => emit.node("Reshape", [x, emit.ints([parts, rows / parts, width])]);
+  return emit.contrib("FusedMatMul", [cut(a, m), cut(b, n)], { transA: 1 });
+}
+
+/** The sum of partial products [parts, m, n] as [m, n]. */
+export function summed(emit: Emitter, products: readonly Name[], m: number, n: number): Name {
+  const [only = ""] = products;
+  const all = products.length === 1 ? only : emit.node("Concat", products, { axis: 0 });
+  return emit.node("Reshape", [emit.node("ReduceSum", [all, emit.ints([0])], { keepdims: 0 }), emit.ints([m, n])]);
+}

@@ -2,6 +2,7 @@
 import { elements, type Node, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
+import { summed, tallProduct } from "./matmul.ts";
 import { columnSum, withVector } from "./rows.ts";
 
 const rowsOf = (x: Tensor): number => elements(x.shape.slice(0, -1));
@@ -22,33 +23,40 @@ function inverseDeviation({ emit, shared }: Context, variance: Name, epsilon: nu
   );
 }
 
-/** y, mean, variance. */
+/** y, mean, variance. The variance is the mean square less the squared mean, and y = x scale + shift: no pass centres x. */
 export function lowerBatchNorm(context: Context, node: Node<"batchNorm">): Name[] {
   const { emit, value } = context;
   const [x, gain, bias] = node.inputs as [Tensor, Tensor, Tensor];
   const perRow = emit.scalar(1 / rowsOf(x), "f32");
   const mean = emit.node("Mul", [sumRows(emit, value(x), x), perRow]);
-  const centre = centred(context, x, mean);
-  const variance = emit.node("Mul", [sumRows(emit, emit.node("Mul", [centre, centre]), x), perRow]);
+  const meanSquare = emit.node("Mul", [sumRows(emit, emit.node("Mul", [value(x), value(x)]), x), perRow]);
+  const variance = emit.node("Max", [
+    emit.node("Sub", [meanSquare, emit.node("Mul", [mean, mean])]),
+    emit.scalar(0, "f32"),
+  ]);
   const scale = emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]);
-  const y = withVector(emit, "Add", withVector(emit, "Mul", centre, x.shape, scale), x.shape, value(bias));
+  const shift = emit.node("Sub", [value(bias), emit.node("Mul", [mean, scale])]);
+  const y = withVector(emit, "Add", withVector(emit, "Mul", value(x), x.shape, scale), x.shape, shift);
   return [y, mean, variance];
 }
 
-/** dx, dgain, dbias: with c = x - mean, dx = gain/deviation (g - mean(g) - c mean(g c)/variance). */
+/** dx, dgain, dbias: with c = x - mean, dx = gain/deviation (g - mean(g) - c mean(g c)/variance), as g scale + x slope + offset. */
 export function lowerBatchNormGrad(context: Context, node: Node<"batchNormGrad">): Name[] {
   const { emit, value } = context;
   const [x, gain, mean, variance, g] = node.inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
-  const centre = centred(context, x, value(mean));
   const inverse = inverseDeviation(context, value(variance), node.attrs.epsilon);
   const dbias = sumRows(emit, value(g), x);
-  const along = sumRows(emit, emit.node("Mul", [value(g), centre]), x);
+  const product = sumRows(emit, emit.node("Mul", [value(g), value(x)]), x);
+  const along = emit.node("Sub", [product, emit.node("Mul", [dbias, value(mean)])]);
   const dgain = emit.node("Mul", [along, inverse]);
   const minusPerRow = emit.scalar(-1 / rowsOf(x), "f32");
   const scale = emit.node("Mul", [value(gain), inverse]);
   const slope = emit.node("Mul", [emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]), scale]);
-  const offset = emit.node("Mul", [emit.node("Mul", [dbias, minusPerRow]), scale]);
-  const line = withVector(emit, "Add", withVector(emit, "Mul", centre, x.shape, slope), x.shape, offset);
+  const offset = emit.node("Sub", [
+    emit.node("Mul", [emit.node("Mul", [dbias, minusPerRow]), scale]),
+    emit.node("Mul", [slope, value(mean)]),
+  ]);
+  const line = withVector(emit, "Add", withVector(emit, "Mul", value(x), x.shape, slope), x.shape, offset);
   const dx = emit.node("Add", [withVector(emit, "Mul", value(g), x.shape, scale), line]);
   return [dx, dgain, dbias];
 }
@@ -74,11 +82,18 @@ function covariance(
   );
   const flat = emit.ints([rowsOf(x), channelsOf(x)]);
   const centre = shared(`centred rows ${value(x)}`, () => emit.node("Reshape", [centred(context, x, mean), flat]));
-  const squares = shared(`covariance ${value(x)}`, () => emit.node("Gemm", [centre, centre], { transA: 1 }));
+  const squares = shared(`covariance ${value(x)}`, () =>
+    overRows(emit, centre, centre, x, channelsOf(x), channelsOf(x)),
+  );
   const mixed = shared(`mixed ${value(x)} ${value(weight)}`, () =>
     emit.node("Gemm", [squares, value(weight)], { transB: 1 }),
   );
   return { mean, centre, mixed };
+}
+
+/** a^T b, summed over the rows of x. */
+function overRows(emit: Emitter, a: Name, b: Name, x: Tensor, m: number, n: number): Name {
+  return summed(emit, [tallProduct(emit, a, b, rowsOf(x), m, n)], m, n);
 }
 
 /** [out]: for each column of [in, out] its product with the weight's row, summed. */
@@ -119,7 +134,7 @@ export function lowerLinearBatchNormGrad(context: Context, node: Node<"linearBat
   const scaled = scaledRows(emit, value(weight), scale);
   const minusPerRow = emit.scalar(-1 / rowsOf(x), "f32");
   const flat = emit.node("Reshape", [value(g), emit.ints([rowsOf(x), out])]);
-  const product = emit.node("Gemm", [centre, flat], { transA: 1 });
+  const product = overRows(emit, centre, flat, x, channelsOf(x), out);
   const dgain = emit.node("Mul", [withWeight(emit, product, value(weight)), inverse]);
   const dbias = sumRows(emit, value(g), g);
   const slope = emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]);

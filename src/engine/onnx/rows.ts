@@ -53,20 +53,33 @@ export function sumsRows(x: Tensor, axes: readonly number[]): boolean {
   );
 }
 
-/** [batch, height, width, channels] -> mean over window x window tiles: halves are split off and added, no strided reads. */
+/** Channels up to which neighbours are averaged by a matrix product, beyond which its arithmetic costs more than copies do. */
+const POOLED_BY_PRODUCT = 64;
+
+/** [batch, height, width, channels] -> mean over window x window tiles: lines are added, then neighbours in a line. */
 export function lowerAvgPool({ emit, value }: Context, x: Tensor, window: number, shape: readonly number[]): Name {
   const [batch = 0, height = 0, width = 0, channels = 0] = shape;
-  const sum = (name: Name, rows: number, part: number): Name =>
-    emit
-      .nodes("Split", [emit.node("Reshape", [name, emit.ints([rows, window * part])])], window, {
-        axis: 1,
-        num_outputs: window,
-      })
-      .reduce((a, b) => emit.node("Add", [a, b]));
-  const lines = sum(value(x), batch * height, width * window * channels);
-  const tiles = sum(lines, batch * height * width, channels);
-  const scaled = emit.node("Mul", [tiles, emit.scalar(1 / window ** 2, x.dtype)]);
-  return emit.node("Reshape", [scaled, emit.ints(shape)]);
+  const lines = emit.node("Reshape", [value(x), emit.ints([batch * height, window, width * window * channels])]);
+  const added = emit.node("ReduceSum", [lines, emit.ints([1])], { keepdims: 0 });
+  const neighbours = emit.node("Reshape", [added, emit.ints([batch * height * width, window * channels])]);
+  const share = 1 / window ** 2;
+  const mean =
+    channels <= POOLED_BY_PRODUCT
+      ? emit.node("Gemm", [neighbours, averaging(emit, window, channels)])
+      : emit.node("Mul", [
+          emit
+            .nodes("Split", [neighbours], window, { axis: 1, num_outputs: window })
+            .reduce((a, b) => emit.node("Add", [a, b])),
+          emit.scalar(share, x.dtype),
+        ]);
+  return emit.node("Reshape", [mean, emit.ints(shape)]);
+}
+
+/** `window` identity matrices below each other, times 1 / window^2. */
+function averaging(emit: Emitter, window: number, channels: number): Name {
+  const data = new Float32Array(window * channels * channels);
+  for (let row = 0; row < window * channels; row++) data[row * channels + (row % channels)] = 1 / window ** 2;
+  return emit.initializer(emit.fresh(), { dtype: "f32", shape: [window * channels, channels], data });
 }
 
 /** Each element repeated window x window times. */

@@ -4,7 +4,6 @@
  */
 import {
   add,
-  attention,
   avgPool,
   batchNorm,
   concat,
@@ -24,7 +23,7 @@ import {
 import type { ResNetConfig } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
 import { type Bottleneck, bottlenecks } from "./shapes.ts";
-import { dense } from "./transformer.ts";
+import { attendOnce, dense } from "./transformer.ts";
 
 /** Weight of the batch in the running statistics (PyTorch's default, which the official code uses). */
 const MOMENTUM = 0.1;
@@ -113,8 +112,7 @@ function attentionPool(p: Lookup, x: Tensor, heads: number): Tensor {
   const grid = reshape(x, [batch, height * width, channels]);
   const mean = reduceMean(grid, [1], true); // [batch, 1, channels]
   const tokens = add(concat([mean, grid], 1), p("positional_embedding"));
-  const query = dense(under(p, "q_proj"), sliceAxis(tokens, 1, 0, 1));
-  const keys = dense(under(p, "k_proj"), tokens);
-  const values = dense(under(p, "v_proj"), tokens);
-  return reshape(attention(query, keys, values, { heads, causal: false }), [batch, channels]);
+  const query = dense(under(p, "q_proj"), reshape(sliceAxis(tokens, 1, 0, 1), [batch, channels]));
+  const value = { weight: p("v_proj.weight"), bias: p("v_proj.bias") };
+  return attendOnce(query, tokens, { key: p("k_proj.weight"), value }, heads);
 }

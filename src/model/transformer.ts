@@ -2,6 +2,7 @@
 import {
   add,
   attention,
+  dot,
   gather,
   gelu,
   geluTanh,
@@ -67,8 +68,8 @@ export function residualAttentionBlock(p: Lookup, x: Tensor, config: BlockConfig
 }
 
 /**
- * The same block where one token of each text or image is all that is wanted of it: the others are keys and values only,
- * which is a sixth of the work. For the last block; the result is what `pick` would take from the whole block's.
+ * The same block where one token of each text or image is all that is wanted of it: the others are only attended to, which is little
+ * work. For the last block; the result is what `pick` would take from the whole block's.
  * @param pick the wanted tokens: [batch, tokens, width] -> [batch, width]
  * @param visible bool [batch, tokens]: what each wanted token sees; everything if it is left out
  */
@@ -83,11 +84,9 @@ export function pooledAttentionBlock(
   const attn = under(p, "attn");
   const normal = normalised(under(p, "ln_1"), x, config);
   const query = projected(attn, pick(normal), QUERY); // [batch, width]
-  const [keys, values] = [KEY, VALUE].map((which) => laidOut(projected(attn, normal, which), packing)) as [
-    Tensor,
-    Tensor,
-  ];
-  const mixed = attendOnce(query, keys, values, heads, visible); // [batch, width]
+  const [width = 0] = query.shape.slice(-1);
+  const maps = { key: third(attn("in_proj_weight"), KEY, width), value: linearMap(attn, VALUE, width) };
+  const mixed = attendOnce(query, laidOut(normal, packing), maps, heads, visible); // [batch, width]
   const attended = add(pick(x), dense(under(attn, "out_proj"), mixed));
   return add(attended, mlp(under(p, "mlp"), normalised(under(p, "ln_2"), attended, config), config));
 }
@@ -104,10 +103,17 @@ const [QUERY, KEY, VALUE] = [0, 1, 2] as const;
 type Third = typeof QUERY | typeof KEY | typeof VALUE;
 
 function projected(p: Lookup, x: Tensor, which: Third): Tensor {
-  const width = x.shape.at(-1) ?? 0;
-  // The weights are sliced, not the activations: those are larger, and so would be the gradient's zeros.
-  const third = (stacked: Tensor): Tensor => sliceAxis(stacked, 0, which * width, (which + 1) * width);
-  return linear(x, third(p("in_proj_weight")), third(p("in_proj_bias")));
+  const { weight, bias } = linearMap(p, which, x.shape.at(-1) ?? 0);
+  return linear(x, weight, bias);
+}
+
+function linearMap(p: Lookup, which: Third, width: number): { readonly weight: Tensor; readonly bias: Tensor } {
+  return { weight: third(p("in_proj_weight"), which, width), bias: third(p("in_proj_bias"), which, width) };
+}
+
+/** The weights are sliced, not the activations: those are larger, and so would be the gradient's zeros. */
+function third(stacked: Tensor, which: Third, width: number): Tensor {
+  return sliceAxis(stacked, 0, which * width, (which + 1) * width);
 }
 
 /** Packed rows [kept, width] at their places: [batch, tokens, width]. */
@@ -115,15 +121,32 @@ function laidOut(x: Tensor, packing: Packing | undefined): Tensor {
   return packing ? reshape(gather(x, packing.places), [packing.batch, packing.length, -1]) : x;
 }
 
-/** Attention with one query each: q [batch, width], k and v [batch, tokens, width] -> [batch, width]. */
-function attendOnce(q: Tensor, k: Tensor, v: Tensor, heads: number, visible?: Tensor): Tensor {
-  const [batch = 0, tokens = 0, width = 0] = k.shape;
+/**
+ * Attention with one query each: q [batch, width] over x [batch, tokens, in] -> [batch, width]. No key and no value is made, which is
+ * most of the work: q (K t + b) is (K^T q) t and a term that is the same for all tokens t, which the softmax drops (the bias of keys
+ * changes nothing); since the probabilities p add up to 1, sum p (V t + b) is V (sum p t) + b.
+ * @param maps weights [width, in] of keys and values, bias [width] of values
+ * @param visible bool [batch, tokens]: what each query sees; everything if it is left out
+ */
+export function attendOnce(
+  q: Tensor,
+  x: Tensor,
+  maps: { readonly key: Tensor; readonly value: { readonly weight: Tensor; readonly bias: Tensor } },
+  heads: number,
+  visible?: Tensor,
+): Tensor {
+  const [batch = 0, tokens = 0, into = 0] = x.shape;
+  const [width = 0] = maps.key.shape;
   const size = width / heads;
-  const split = (x: Tensor): Tensor => reshape(x, [batch, tokens, heads, size]);
-  const query = reshape(mul(q, 1 / Math.sqrt(size)), [batch, heads, 1, size]);
-  const scores = matmul(query, transpose(split(k), [0, 2, 3, 1])); // [batch, heads, 1, tokens]
-  const seen = visible ? select(reshape(visible, [batch, 1, 1, tokens]), scores, -1e9) : scores;
-  return reshape(matmul(softmax(seen), transpose(split(v), [0, 2, 1, 3])), [batch, width]);
+  const query = reshape(mul(q, 1 / Math.sqrt(size)), [batch, heads, size]);
+  const byHead = (weight: Tensor): Tensor => reshape(weight, [heads, size, into]);
+  // [heads, batch, in], then [batch, heads, tokens]
+  const sought = dot(query, byHead(maps.key), { batch: [[1], [0]], contract: [[2], [1]] });
+  const scores = dot(sought, x, { batch: [[1], [0]], contract: [[2], [2]] });
+  const seen = visible ? select(reshape(visible, [batch, 1, tokens]), scores, -1e9) : scores;
+  const mean = dot(softmax(seen), x, { batch: [[0], [0]], contract: [[2], [1]] }); // [batch, heads, in]
+  const values = dot(mean, byHead(maps.value.weight), { batch: [[1], [0]], contract: [[2], [2]] }); // [heads, batch, size]
+  return add(reshape(transpose(values, [1, 0, 2]), [batch, width]), maps.value.bias);
 }
 
 function mlp(p: Lookup, x: Tensor, config: Pick<BlockConfig, "activation">): Tensor {

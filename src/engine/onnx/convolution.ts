@@ -1,12 +1,11 @@
 /**
- * Convolutions on channels-last tensors as one gather and one large matrix product. The gathered patches serve the forward product
- * and the kernel's gradient. Few channels make narrow products, so that `tile` neighbouring positions of a row are computed as one,
- * with a kernel that holds a shifted copy for each: more arithmetic, less traffic.
+ * Convolutions on channels-last tensors as gathers of patches and matrix products. Few channels make narrow products, so that `tile`
+ * neighbouring positions of a row are computed as one, with a kernel that holds a shifted copy for each: more arithmetic, less traffic.
  */
 import { elements, type HostTensor, type Node, type OpAttrs, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
-import { summed, tallProduct } from "./matmul.ts";
+import { tallProduct } from "./matmul.ts";
 
 /** What the patches of a piece take at most, if there are not too many pieces: they stay in the caches of two cores. */
 const PIECE_BYTES = 2 ** 22;
@@ -152,14 +151,12 @@ export function lowerConvolutionKernelGrad(context: Context, node: Node<"convolu
   const all = pieces(g);
   const rows = elements(gradient.shape) / width;
   const wide = emit.node("Reshape", [value(gradient), emit.ints([rows, width])]);
-  const products = all.flatMap((piece) => {
-    const part =
-      all.length === 1
-        ? wide
-        : emit.node("Slice", [wide, emit.ints([piece.first]), emit.ints([piece.first + piece.tiles]), emit.ints([0])]);
-    return tallProduct(emit, part, patches(context, x, g, piece), piece.tiles, width, patchLength(g));
-  });
-  const product = summed(emit, products, width, patchLength(g));
+  const linesOf = ({ first, tiles }: Piece): Name =>
+    all.length === 1
+      ? wide
+      : emit.node("Slice", [wide, emit.ints([first]), emit.ints([first + tiles]), emit.ints([0])]);
+  const factors = all.map((piece) => ({ a: linesOf(piece), b: patches(context, x, g, piece), rows: piece.tiles }));
+  const product = tallProduct(context, factors, width, patchLength(g));
   // [tile, out, kernelHeight, span, in]
   const tiled = emit.node("Reshape", [product, emit.ints([g.tile, out, g.kernel[0], g.span, g.into])]);
   const parts = Array.from({ length: g.tile }, (_, j) => {

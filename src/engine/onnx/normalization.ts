@@ -2,7 +2,7 @@
 import { elements, type Node, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
-import { summed, tallProduct } from "./matmul.ts";
+import { tallProduct } from "./matmul.ts";
 import { columnSum, withVector } from "./rows.ts";
 
 const rowsOf = (x: Tensor): number => elements(x.shape.slice(0, -1));
@@ -83,17 +83,12 @@ function covariance(
   const flat = emit.ints([rowsOf(x), channelsOf(x)]);
   const centre = shared(`centred rows ${value(x)}`, () => emit.node("Reshape", [centred(context, x, mean), flat]));
   const squares = shared(`covariance ${value(x)}`, () =>
-    overRows(emit, centre, centre, x, channelsOf(x), channelsOf(x)),
+    tallProduct(context, [{ a: centre, b: centre, rows: rowsOf(x) }], channelsOf(x), channelsOf(x)),
   );
   const mixed = shared(`mixed ${value(x)} ${value(weight)}`, () =>
     emit.node("Gemm", [squares, value(weight)], { transB: 1 }),
   );
   return { mean, centre, mixed };
-}
-
-/** a^T b, summed over the rows of x. */
-function overRows(emit: Emitter, a: Name, b: Name, x: Tensor, m: number, n: number): Name {
-  return summed(emit, [tallProduct(emit, a, b, rowsOf(x), m, n)], m, n);
 }
 
 /** [out]: for each column of [in, out] its product with the weight's row, summed. */
@@ -134,7 +129,7 @@ export function lowerLinearBatchNormGrad(context: Context, node: Node<"linearBat
   const scaled = scaledRows(emit, value(weight), scale);
   const minusPerRow = emit.scalar(-1 / rowsOf(x), "f32");
   const flat = emit.node("Reshape", [value(g), emit.ints([rowsOf(x), out])]);
-  const product = overRows(emit, centre, flat, x, channelsOf(x), out);
+  const product = tallProduct(context, [{ a: centre, b: flat, rows: rowsOf(x) }], channelsOf(x), out);
   const dgain = emit.node("Mul", [withWeight(emit, product, value(weight)), inverse]);
   const dbias = sumRows(emit, value(g), g);
   const slope = emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]);

@@ -43,7 +43,14 @@ export interface CompileOptions {
   readonly state?: readonly string[];
   /** Inputs whose values never change: baked in, prepacked. @default {} */
   readonly constants?: HostTensors;
+  /**
+   * Computes linear layers whose weights are constants in 8 bits: about three times as fast, a quarter of the memory, results that
+   * differ by some per cent of a feature. Engines that have no such kernels compute in float32. @default none
+   */
+  readonly quantize?: Quantization;
 }
+
+export type Quantization = "int8";
 
 /** What runs graphs. Engines know nothing of models. */
 export interface Engine {

@@ -1,4 +1,4 @@
-import type { Tensor } from "../../graph/index.ts";
+import type { HostTensor, Tensor } from "../../graph/index.ts";
 import type { Emitter, Name } from "./emitter.ts";
 import type { ExecutionProvider } from "./protocol.ts";
 
@@ -13,6 +13,10 @@ export interface Context {
   further(tensor: Tensor): boolean;
   /** Whether it follows from baked-in values alone, so that it is the same in every run. */
   fixed(tensor: Tensor): boolean;
+  /** Its elements, where it is a baked-in value or rows of one. */
+  known(tensor: Tensor): HostTensor | undefined;
+  /** Whether linear layers with known weights are computed in 8 bits. */
+  readonly int8: boolean;
   /** Whether a tensor [batch, height, width, channels] is there as [batch, channels, height, width]. */
   isChannelsFirst(tensor: Tensor): boolean;
   /** It as [batch, channels, height, width]. */

@@ -147,6 +147,15 @@ export class Emitter {
     return name;
   }
 
+  /** Signed bytes, which the graph does not have. */
+  int8(shape: readonly number[], data: Int8Array<ArrayBuffer>): Name {
+    const name = this.fresh();
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    const dims = shape.map((size) => BigInt(size));
+    this.#initializers.push(create(TensorProtoSchema, { name, dataType: TensorProto_DataType.INT8, dims, rawData }));
+    return name;
+  }
+
   input(name: Name, type: TensorType): Name {
     this.#inputs.push(valueInfo(name, type));
     return name;

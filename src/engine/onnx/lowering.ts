@@ -2,21 +2,17 @@
 import {
   type DType,
   elements,
-  expand,
   filledWith,
-  type Graph,
   made,
   type Node,
   type OpName,
   sameShape,
   type Tensor,
 } from "../../graph/index.ts";
-import { lowerChannelsFirst } from "./channels-first.ts";
 import type { Context } from "./context.ts";
 import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
-import { type Attributes, Emitter, type Name } from "./emitter.ts";
+import type { Attributes, Emitter, Name } from "./emitter.ts";
 import { lowerDot, lowerLinear } from "./matmul.ts";
-import { inputName, outputName } from "./names.ts";
 import {
   byCovariance,
   lowerBatchNorm,
@@ -24,7 +20,6 @@ import {
   lowerLinearBatchNorm,
   lowerLinearBatchNormGrad,
 } from "./normalization.ts";
-import type { ExecutionProvider } from "./protocol.ts";
 import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
 
 /** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
@@ -311,7 +306,7 @@ function cast64(emit: Emitter, name: Name): Name {
 }
 
 /** Whether a composite is lowered whole. */
-function whole(composite: Node, further: boolean): boolean {
+export function whole(composite: Node, further: boolean): boolean {
   // The fused attention does not give its probabilities, which the gradient reads.
   if (made(composite, "attention")) {
     // It also counts a causal mask from the last key, not from the first.
@@ -323,71 +318,8 @@ function whole(composite: Node, further: boolean): boolean {
   return LOWERINGS[composite.op] !== "decompose";
 }
 
-/** Writes an input that never changes as an initialiser and returns its name, or leaves it an input. */
-export type Bake = (emit: Emitter, name: string) => Name | undefined;
-
-/** Lowers a graph with static shapes; `lowerResizable` lowers one with free sizes. */
-export function lower(traced: Graph, provider: ExecutionProvider, bake: Bake): Emitter {
-  const graph = expand(traced, whole);
-  const emit = new Emitter();
-  const names = new Map<Tensor, readonly Name[]>();
-  const channelsFirst = new Map<Tensor, Name>();
-  const fixed = new Set<Tensor>();
-  const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
-  const sharedNames = new Map<string, Name>();
-  const reached = new Set(graph.nodes);
-  for (const x of graph.inputs) {
-    if (x.dtype === "f64") throw new Error(`onnx: input ${x.attrs.name} is f64; the onnx engine computes in f32`);
-    if (!reached.has(x)) continue;
-    const baked = bake(emit, x.attrs.name);
-    if (baked !== undefined) fixed.add(x);
-    names.set(x, [baked ?? emit.input(inputName(x.attrs.name), x)]);
-  }
-  for (const x of graph.nodes)
-    if (made(x, "constant") || (x.inputs.length > 0 && x.inputs.every((operand) => fixed.has(operand)))) fixed.add(x);
-  const all = (tensor: Tensor): readonly Name[] => {
-    const known = names.get(tensor);
-    if (known) return known;
-    const first = channelsFirst.get(tensor);
-    const result =
-      first !== undefined
-        ? [emit.node("Transpose", [first], { perm: [0, 2, 3, 1] })]
-        : made(tensor, "output")
-          ? [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""]
-          : lowerNode(context, tensor);
-    names.set(tensor, result);
-    return result;
-  };
-  const context: Context = {
-    emit,
-    provider,
-    value: (tensor) => all(tensor)[0] ?? "",
-    further: (tensor) => furtherRead.has(tensor),
-    fixed: (tensor) => fixed.has(tensor),
-    isChannelsFirst: (tensor) => channelsFirst.has(tensor),
-    channelsFirst: (tensor) => {
-      const name = channelsFirst.get(tensor) ?? emit.node("Transpose", [context.value(tensor)], { perm: [0, 3, 1, 2] });
-      channelsFirst.set(tensor, name);
-      return name;
-    },
-    shared: (key, make) => {
-      const known = sharedNames.get(key) ?? make();
-      sharedNames.set(key, known);
-      return known;
-    },
-  };
-  // Broadcasts and constants are written only where a kernel needs them in full.
-  for (const tensor of graph.nodes) {
-    if (made(tensor, "broadcast") || made(tensor, "constant")) continue;
-    const first = lowerChannelsFirst(context, tensor);
-    if (first === undefined) all(tensor);
-    else channelsFirst.set(tensor, first);
-  }
-  for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);
-  return emit;
-}
-
-function lowerNode<K extends OpName>(context: Context, node: Node<K>): readonly Name[] {
+/** The ONNX values of a node's outputs. */
+export function lowerNode<K extends OpName>(context: Context, node: Node<K>): readonly Name[] {
   const rule: Lowering<K> = LOWERINGS[node.op];
   if (rule === "decompose") throw new Error(`onnx: ${node.op} was not expanded`);
   const result = rule(context, node);

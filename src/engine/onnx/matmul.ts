@@ -1,6 +1,7 @@
 import { elements, type Node, sameShape, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
+import { lowerQuantizedLinear } from "./quantized.ts";
 
 /** A factor of a matrix product: its name, whether its contracted axis stands first, and its sizes. */
 interface Factor {
@@ -81,7 +82,10 @@ export function lowerDot(context: Context, node: Node<"dot">): Name {
 }
 
 /** y = x W^T + b: the bias is the Gemm's third operand. */
-export function lowerLinear({ emit, value }: Context, node: Node<"linear">): Name {
+export function lowerLinear(context: Context, node: Node<"linear">): Name {
+  const { emit, value } = context;
+  const quantized = context.int8 ? lowerQuantizedLinear(context, node) : undefined;
+  if (quantized !== undefined) return quantized;
   const [x, weight, bias] = node.inputs as [Tensor, Tensor, Tensor?];
   const [out = 0, into = 0] = weight.shape;
   const rows = elements(x.shape.slice(0, -1));

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import {
   type Graph,
+  type HostTensor,
   isResizable,
   type ResizableGraph,
   resize,
@@ -22,8 +23,8 @@ import {
   type State,
   splitOutputs,
 } from "../engine.ts";
-import { bytesOf, type Emitter } from "./emitter.ts";
-import { type Bake, lower } from "./lowering.ts";
+import { bytesOf, type Emitter, type Name } from "./emitter.ts";
+import { type LowerOptions, lower } from "./lower.ts";
 import type { Answer, CallName, Calls, ExecutionProvider, Request, WorkerOptions } from "./protocol.ts";
 import { lowerResizable } from "./resizable.ts";
 
@@ -144,9 +145,11 @@ function onnxState(channel: Channel, id: number, initial: HostTensors): OnnxStat
 async function compile(
   channel: Channel,
   graph: Graph,
-  { state = [], constants = {} }: CompileOptions = {},
+  { state = [], constants = {}, quantize }: CompileOptions = {},
 ): Promise<Program> {
   const begun = performance.now();
+  if (quantize === "int8" && channel.provider !== "cpu")
+    throw new Error("onnx: int8 is for the CPU; on WebGPU leave quantize out");
   const names = graph.inputs.map((x) => x.attrs.name);
   const { updated, returned } = splitOutputs(graph, state);
   const elsewhere = new Set([...state, ...Object.keys(constants)]);
@@ -155,7 +158,7 @@ async function compile(
   const inputs = names.filter((name) => !elsewhere.has(name));
   const used = new Set(graph.nodes.map((tensor) => tensor.id));
   const needed = new Set(graph.inputs.flatMap((x) => (used.has(x.id) ? [x.attrs.name] : [])));
-  const { model, folder } = await writeModel(graph, constants, channel.provider);
+  const { model, folder } = await writeModel(graph, constants, channel.provider, quantize === "int8");
   const kept = (list: readonly string[]): string[] => list.filter((name) => needed.has(name));
   const io = {
     stateInputs: kept(stateInputs),
@@ -216,8 +219,8 @@ function isOnnxState(state: State | undefined, channel: Channel): state is OnnxS
   return state !== undefined && "channel" in state && state.channel === channel;
 }
 
-function lowered(graph: Graph, provider: ExecutionProvider, bake: Bake): Emitter {
-  return isResizable(graph) ? lowerResizable(graph, provider, bake) : lower(graph, provider, bake);
+function lowered(graph: Graph, provider: ExecutionProvider, options: LowerOptions): Emitter {
+  return isResizable(graph) ? lowerResizable(graph, provider, options) : lower(graph, provider, options);
 }
 
 /** The model as bytes, or, with large weights, as a file with the weights beside it in a folder of its own. */
@@ -225,22 +228,18 @@ async function writeModel(
   graph: Graph,
   constants: HostTensors,
   provider: ExecutionProvider,
+  int8: boolean,
 ): Promise<{ readonly model: Uint8Array | string; readonly folder?: string }> {
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
-    const model = lowered(graph, provider, (emit, name) => {
-      const value = constants[name];
-      return value && emit.initializer(emit.fresh(), value);
-    }).write();
-    return { model };
+    const place = (emit: Emitter, value: HostTensor): Name => emit.initializer(emit.fresh(), value);
+    return { model: lowered(graph, provider, { constants, place, int8 }).write() };
   }
   const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
   try {
     const weights: HostTensors[string][] = [];
     let offset = 0;
-    const model = lowered(graph, provider, (emit, name) => {
-      const value = constants[name];
-      if (!value) return undefined;
+    const place = (emit: Emitter, value: HostTensor): Name => {
       const placed = emit.initializer(emit.fresh(), value, {
         file: "weights.bin",
         offset,
@@ -249,7 +248,8 @@ async function writeModel(
       weights.push(value);
       offset += value.data.byteLength;
       return placed;
-    }).write();
+    };
+    const model = lowered(graph, provider, { constants, place, int8 }).write();
     const file = await open(join(folder, "weights.bin"), "w");
     try {
       for (const { data } of weights) await file.writeFile(bytesOf(data));

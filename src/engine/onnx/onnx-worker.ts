@@ -64,6 +64,8 @@ async function createSession(
     interOpNumThreads: 1,
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
+    // Processors without 8-bit dot products saturate sums of two products, unless weights become unsigned.
+    extra: { session: { x64quantprecision: "1" } },
     ...(onDevice
       ? {
           preferredOutputLocation: Object.fromEntries(

@@ -6,20 +6,15 @@ import { equals } from "@bufbuild/protobuf";
 import { AttributeProtoSchema, type NodeProto, type ValueInfoProto } from "onnx-buf";
 import { type FreeSize, type Multiple, multiple, type ResizableGraph } from "../../graph/index.ts";
 import type { Emitter, Literal, ModelParts, Name } from "./emitter.ts";
-import { type Bake, lower } from "./lowering.ts";
+import { type LowerOptions, lower } from "./lower.ts";
 import { inputName } from "./names.ts";
 import type { ExecutionProvider } from "./protocol.ts";
 
 /** Lowers a resizable graph. @throws where the two lowerings differ in more than numbers that are multiples of the sizes */
-export function lowerResizable(graph: ResizableGraph, provider: ExecutionProvider, bake: Bake): Emitter {
-  const baked = new Set<string>();
-  const emit = lower(graph, provider, (emitter, name) => {
-    const value = bake(emitter, name);
-    if (value !== undefined) baked.add(name);
-    return value;
-  });
+export function lowerResizable(graph: ResizableGraph, provider: ExecutionProvider, options: LowerOptions): Emitter {
+  const emit = lower(graph, provider, options);
   // Of the twin's weights only the names are needed.
-  const twin = lower(graph.twin, provider, (emitter, name) => (baked.has(name) ? emitter.fresh() : undefined));
+  const twin = lower(graph.twin, provider, { ...options, place: (emitter) => emitter.fresh() });
   join(emit, emit.parts(), twin.parts(), graph);
   return emit;
 }
@@ -45,12 +40,15 @@ function join(emit: Emitter, here: ModelParts, twin: ModelParts, graph: Resizabl
   const theirs = new Map(twin.initializers.map((proto) => [proto.name, proto]));
   for (const { name, dims, rawData } of here.initializers) {
     const other = theirs.get(name);
-    if (other && (`${other.dims}` !== `${dims}` || Buffer.compare(other.rawData, rawData) !== 0))
+    if (other && (`${other.dims}` !== `${dims}` || !sameBytes(other.rawData, rawData)))
       throw differs(`a constant of [${dims}] elements`);
   }
   for (const side of ["inputs", "outputs"] as const)
     for (const [i, info] of here[side].entries()) freeDimensions(info, twin[side][i], graph.sizes);
 }
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
+  (a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length === b.length) || Buffer.compare(a, b) === 0;
 
 const differs = (what: string): Error => new Error(`onnx: at other sizes the program is another: ${what}`);
 

@@ -1,8 +1,8 @@
-import type { Engine } from "./engine/engine.ts";
+import type { Engine, Quantization } from "./engine/engine.ts";
 import type { HubOptions } from "./hub/index.ts";
 import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
-import type { ClipConfig } from "./model/index.ts";
-import type { Pretrained, PretrainedOptions } from "./pretrained/index.ts";
+import { bufferShapes, type ClipConfig, parameterShapes } from "./model/index.ts";
+import type { OpenPretrained, PretrainedOptions } from "./pretrained/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
 import { createTowers, type Towers } from "./towers.ts";
 
@@ -14,6 +14,11 @@ export interface LoadOptions extends PretrainedOptions {
   readonly engine?: Engine;
   /** Threads of the default engine. @default the machine's cores */
   readonly threads?: number;
+  /**
+   * Linear layers in 8 bits: two to three times as fast on processors with 8-bit dot products, a quarter of the memory; features keep a
+   * cosine of 0.999 and more with those of float32. @default none: float32
+   */
+  readonly quantize?: Quantization;
   /** For models by their name on the hub: cache, offline mode, token, progress. */
   readonly hub?: HubOptions;
   /** What hears of things that no file says and that could be wrong. @default console.warn, once for each */
@@ -63,17 +68,33 @@ const LARGEST = { pictures: 32, positions: 1024 } as const;
 
 /** A CLIP model, ready to use. */
 export class CLIP {
-  readonly #model: Pretrained;
+  readonly #model: OpenPretrained;
+  readonly #logitScale: number;
+  readonly #fingerprint: string;
   readonly #engine: Engine;
   readonly #ownsEngine: boolean;
   readonly #towers: Towers;
   readonly #classifiers = new Map<string, Promise<Classifier>>();
 
-  private constructor(model: Pretrained, engine: Engine, ownsEngine: boolean) {
+  private constructor(
+    model: OpenPretrained,
+    logitScale: number,
+    engine: Engine,
+    ownsEngine: boolean,
+    quantize?: Quantization,
+  ) {
+    this.#logitScale = logitScale;
     this.#model = model;
     this.#engine = engine;
     this.#ownsEngine = ownsEngine;
-    this.#towers = createTowers(engine, model.config, model.weights, model.preprocess);
+    const { config, fingerprint } = model;
+    this.#fingerprint = quantize ? `${fingerprint}-${quantize}` : fingerprint;
+    const shapes = { ...parameterShapes(config), ...bufferShapes(config) };
+    const types = Object.fromEntries(
+      Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32", shape } as const]),
+    );
+    const weights = { types, fingerprint, read: model.readWeights };
+    this.#towers = createTowers(engine, config, weights, model.preprocess, quantize);
   }
 
   /**
@@ -83,15 +104,23 @@ export class CLIP {
    * @throws one line that names the file and what is wrong with it
    */
   static async load(name: string, options: LoadOptions = {}): Promise<CLIP> {
-    const { engine, threads, hub, warn = warnOnce, ...own } = options;
+    const { engine, threads, hub, quantize, warn = warnOnce, ...own } = options;
     const { modelPath } = await import("./hub/index.ts");
-    const { loadPretrained } = await import("./pretrained/index.ts");
-    const model = await loadPretrained(await modelPath(name, hub), own);
+    const { openPretrained } = await import("./pretrained/index.ts");
+    const model = await openPretrained(await modelPath(name, hub), own);
     const uncertain = model.guesses.filter((guess) => guess.uncertain).map(({ what, why }) => `${what}: ${why}`);
     if (uncertain.length > 0) warn(`${name}: ${uncertain.join("; ")}`);
-    if (engine) return new CLIP(model, engine, false);
-    const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
-    return new CLIP(model, await createOnnxEngine(threads === undefined ? {} : { threads }), true);
+    try {
+      const { logit_scale: scale } = await model.readWeights((weight) => weight === "logit_scale");
+      const logitScale = Math.exp(scale?.data[0] ?? 0);
+      if (engine) return new CLIP(model, logitScale, engine, false, quantize);
+      const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
+      const own = await createOnnxEngine(threads === undefined ? {} : { threads });
+      return new CLIP(model, logitScale, own, true, quantize);
+    } catch (error) {
+      await model.close();
+      throw error;
+    }
   }
 
   get config(): ClipConfig {
@@ -118,12 +147,12 @@ export class CLIP {
 
   /** Differs between checkpoints: what is kept of a model's results is kept by it. */
   get fingerprint(): string {
-    return this.#model.fingerprint;
+    return this.#fingerprint;
   }
 
   /** What cosines are multiplied by before the softmax: the exponential of the learned parameter. */
   get logitScale(): number {
-    return Math.exp(this.#model.weights.logit_scale?.data[0] ?? 0);
+    return this.#logitScale;
   }
 
   /**
@@ -237,6 +266,7 @@ export class CLIP {
   /** Lets go of the compiled programs, and of the engine if it was not given. */
   async close(): Promise<void> {
     await this.#towers.close();
+    await this.#model.close();
     if (this.#ownsEngine) await this.#engine.close();
   }
 

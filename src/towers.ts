@@ -1,5 +1,12 @@
 /** The two encoders as programs with their weights baked in: one program each, for any number of pictures or texts. */
-import type { Engine, HostTensors, Program } from "./engine/engine.ts";
+import {
+  type Engine,
+  type HostTensors,
+  isStored,
+  type Program,
+  type Quantization,
+  type StoredTensors,
+} from "./engine/engine.ts";
 import { type Graph, hostTensor, type Tensor, type TensorType, trace, traceResizable } from "./graph/index.ts";
 import { type ClipConfig, encodeImage, encodeText, normalizePixels, shortensTexts } from "./model/index.ts";
 
@@ -27,21 +34,25 @@ const LENGTH = [5, 7] as const;
 export function createTowers(
   engine: Engine,
   config: ClipConfig,
-  weights: HostTensors,
+  weights: HostTensors | StoredTensors,
   pixelStatistics: { readonly mean: readonly number[]; readonly deviation: readonly number[] },
+  quantize?: Quantization,
 ): Towers {
   const { imageSize: size, text, embedDim } = config;
   const shortens = shortensTexts(config) && text.contextLength >= LENGTH[1];
   const programs = new Map<string, Promise<Program>>();
-  const program = (tower: "image" | "text", graph: (constants: HostTensors) => Graph): Promise<Program> => {
+  const types = isStored(weights) ? weights.types : weights;
+  const program = (
+    tower: "image" | "text",
+    graph: (constants: Readonly<Record<string, TensorType>>) => Graph,
+  ): Promise<Program> => {
     const known = programs.get(tower);
     if (known) return known;
-    const constants = Object.fromEntries(
-      Object.entries(weights).filter(
-        ([name]) => name.startsWith("visual.") === (tower === "image") && name !== "logit_scale",
-      ),
-    );
-    const compiled = engine.compile(graph(constants), { constants });
+    const constants = isStored(weights)
+      ? { ...weights, types: partOf(types, tower), read: () => weights.read((name) => belongs(name, tower)) }
+      : partOf(weights, tower);
+    const options = { constants, ...(quantize ? { quantize } : {}) };
+    const compiled = engine.compile(graph(partOf(types, tower)), options);
     compiled.catch(() => programs.delete(tower));
     programs.set(tower, compiled);
     return compiled;
@@ -81,8 +92,16 @@ export function createTowers(
   };
 }
 
+const belongs = (name: string, tower: "image" | "text"): boolean =>
+  name.startsWith("visual.") === (tower === "image") && !name.startsWith("logit_");
+
+/** What one of the towers needs. */
+function partOf<T>(tensors: Readonly<Record<string, T>>, tower: "image" | "text"): Record<string, T> {
+  return Object.fromEntries(Object.entries(tensors).filter(([name]) => belongs(name, tower)));
+}
+
 function traced(
-  constants: HostTensors,
+  constants: Readonly<Record<string, TensorType>>,
   type: TensorType,
   encode: (params: Readonly<Record<string, Tensor>>, input: Tensor) => { readonly features: Tensor },
 ): Graph {

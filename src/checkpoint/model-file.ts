@@ -40,8 +40,8 @@ export interface ModelFile {
   readonly configured: "given" | "metadata" | "inferred";
   /** Where the activation is from; "assumed" means that nothing said it. */
   readonly activated: "given" | "metadata" | "classes" | "assumed";
-  /** All weights, one after the other. @throws one line that names the file and the tensor that is not finite or damaged */
-  readWeights(): Promise<Record<string, HostTensor>>;
+  /** Weights, all by default, one after the other. @throws one line that names the file and the tensor that is not finite or damaged */
+  readWeights(wanted?: (name: string) => boolean): Promise<Record<string, HostTensor>>;
 }
 
 /**
@@ -69,9 +69,9 @@ export async function openModel(file: TensorFile, options: ReadModelOptions = {}
       tensors,
       configured: options.config ? "given" : said ? "metadata" : "inferred",
       activated: given ? "given" : said ? "metadata" : ofClasses ? "classes" : "assumed",
-      readWeights: async () => {
+      readWeights: async (wanted = () => true) => {
         const weights: Record<string, HostTensor> = {};
-        for (const name of shapes.keys()) weights[name] = await tensors.read(name);
+        for (const name of shapes.keys()) if (wanted(name)) weights[name] = await tensors.read(name);
         return weights;
       },
     };

@@ -6,7 +6,14 @@ import { createCountBar } from "./count-bar.ts";
 import { encoded, inBatches } from "./encode-batch.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
-import { loadModel, longTextOption, type ModelFlags, modelOption, threadsOption } from "./model-flag.ts";
+import {
+  loadModel,
+  longTextOption,
+  type ModelFlags,
+  modelOption,
+  quantizeOption,
+  threadsOption,
+} from "./model-flag.ts";
 import { cosine, whole } from "./options.ts";
 import { print } from "./output.ts";
 import { countPictures, picturesIn } from "./pictures.ts";
@@ -34,6 +41,7 @@ export const classifyCommand = (): Command =>
     .option("--top <n>", "labels shown for each picture", whole, 5)
     .option("--json", "one line of JSON for each picture, with all labels")
     .addOption(threadsOption())
+    .addOption(quantizeOption())
     .addHelpText(
       "after",
       `

@@ -6,7 +6,14 @@ import { encoded } from "./encode-batch.ts";
 import { errorsPath, type FeatureFile, featureFormat, namesPath, openFeatureFile } from "./feature-file.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
-import { loadModel, longTextOption, type ModelFlags, modelOption, threadsOption } from "./model-flag.ts";
+import {
+  loadModel,
+  longTextOption,
+  type ModelFlags,
+  modelOption,
+  quantizeOption,
+  threadsOption,
+} from "./model-flag.ts";
 import { print } from "./output.ts";
 import { countPictures, picturesIn } from "./pictures.ts";
 
@@ -40,6 +47,7 @@ export const embedCommand = (): Command =>
     .addOption(longTextOption("error"))
     .option("--json", "a summary as JSON")
     .addOption(threadsOption())
+    .addOption(quantizeOption())
     .addHelpText(
       "after",
       `

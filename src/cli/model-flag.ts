@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { Option } from "commander";
 import { CLIP } from "../clip.ts";
+import type { Quantization } from "../engine/engine.ts";
 import type { LongText } from "../tokenizer/index.ts";
+import { createDownloadBar } from "./download-bar.ts";
 import { whole } from "./options.ts";
 
 /** What `clip-ts quickstart` leaves: the model of a command that is told none. */
@@ -10,13 +12,26 @@ const DEFAULT_MODEL = join("runs", "quickstart");
 export interface ModelFlags {
   readonly model: string;
   readonly threads?: number;
+  readonly quantize?: Quantization;
 }
 
 export const modelOption = (): Option =>
-  new Option("--model <model>", "run folder, or whatever else CLIP.load takes").default(DEFAULT_MODEL);
+  new Option("--model <model>", "run folder, file, or a name on the hub such as ViT-B/32").default(DEFAULT_MODEL);
 
-export const loadModel = ({ model, threads }: ModelFlags): Promise<CLIP> =>
-  CLIP.load(model, threads === undefined ? {} : { threads });
+/** Loads what a user names, a path or a model on the hub, with the download's progress on stderr. */
+export async function loadModel({ model, threads, quantize }: ModelFlags): Promise<CLIP> {
+  const bar = createDownloadBar();
+  try {
+    return await CLIP.load(model, { ...(threads && { threads }), ...(quantize && { quantize }), hub: bar.hub });
+  } finally {
+    bar.end();
+  }
+}
+
+export const quantizeOption = (): Option =>
+  new Option("--quantize <kind>", "8 bits: faster, a quarter of the memory, nearly the same features").choices([
+    "int8" satisfies Quantization,
+  ]);
 
 export const threadsOption = (): Option =>
   new Option("--threads <n>", "threads of the engine (default: the machine's cores)").argParser(whole);

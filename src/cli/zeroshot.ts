@@ -5,17 +5,15 @@ import { evaluateEmoji } from "../eval/emoji.ts";
 import { openClassFolders } from "../eval/image-folder.ts";
 import { TEMPLATES, templatesOf } from "../eval/prompts.ts";
 import { zeroShot } from "../eval/zero-shot.ts";
-import { loadModel } from "./load-model.ts";
-import { whole } from "./options.ts";
+import { loadModel, type ModelFlags, quantizeOption, threadsOption } from "./model-flag.ts";
 import { emojiTable } from "./run-report.ts";
 import { textTable } from "./text-table.ts";
 
-interface Flags {
+interface Flags extends Omit<ModelFlags, "model"> {
   readonly images?: string;
   readonly template?: string;
   readonly perClass?: boolean;
   readonly json?: boolean;
-  readonly threads?: number;
 }
 
 export const zeroshotCommand = (): Command =>
@@ -29,7 +27,8 @@ export const zeroshotCommand = (): Command =>
     )
     .option("--per-class", "each class too")
     .option("--json", "figures as JSON")
-    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
+    .addOption(threadsOption())
+    .addOption(quantizeOption())
     .addHelpText(
       "after",
       `
@@ -42,7 +41,7 @@ Examples:
 async function zeroshot(folder: string, flags: Flags): Promise<void> {
   const templates = flags.template === undefined ? undefined : templatesOf(flags.template);
   const source = flags.images === undefined ? undefined : await openClassFolders(flags.images);
-  const clip = await loadModel(folder, flags.threads === undefined ? {} : { threads: flags.threads });
+  const clip = await loadModel({ ...flags, model: folder });
   const cache = join(folder, "class-weights");
   try {
     if (!source) {

@@ -38,11 +38,20 @@ export interface Program {
   close(): Promise<void>;
 }
 
+/** Tensors that are somewhere else and can be read. An engine that keeps what it compiled does not need to. */
+export interface StoredTensors {
+  readonly types: Readonly<Record<string, TensorType>>;
+  /** Equal for equal values: what is kept is kept by it. */
+  readonly fingerprint: string;
+  /** Those of some names; all by default. */
+  read(wanted?: (name: string) => boolean): Promise<HostTensors>;
+}
+
 export interface CompileOptions {
   /** Names of inputs that come from a state. @default [] */
   readonly state?: readonly string[];
   /** Inputs whose values never change: baked in, prepacked. @default {} */
-  readonly constants?: HostTensors;
+  readonly constants?: HostTensors | StoredTensors;
   /**
    * Computes linear layers whose weights are constants in 8 bits: about three times as fast, a quarter of the memory, results that
    * differ by some per cent of a feature. Engines that have no such kernels compute in float32. @default none
@@ -51,6 +60,9 @@ export interface CompileOptions {
 }
 
 export type Quantization = "int8";
+
+export const isStored = (constants: HostTensors | StoredTensors): constants is StoredTensors =>
+  typeof constants.read === "function";
 
 /** What runs graphs. Engines know nothing of models. */
 export interface Engine {

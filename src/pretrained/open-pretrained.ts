@@ -61,8 +61,8 @@ export interface PretrainedInfo {
 export interface OpenPretrained extends PretrainedInfo {
   /** Files of the weights. */
   readonly files: readonly string[];
-  /** All parameters and buffers by official name, in f32. @throws one line that names the file and the tensor at fault */
-  readWeights(): Promise<HostTensors>;
+  /** Parameters and buffers by official name, in f32; all by default. @throws one line that names the file and the tensor at fault */
+  readWeights(wanted?: (name: string) => boolean): Promise<HostTensors>;
   close(): Promise<void>;
 }
 
@@ -93,7 +93,7 @@ export async function openPretrained(path: string, options: PretrainedOptions = 
       fingerprint: await fingerprintOf(config, paths),
       guesses: [...guesses, ...outsiders(model)],
       files: paths,
-      readWeights: () => model.readWeights(),
+      readWeights: (wanted) => model.readWeights(wanted),
       close: () => file.close(),
     };
   } catch (error) {
@@ -213,7 +213,8 @@ async function openRun(folder: string, { config, activation, tokenizer }: Pretra
     fingerprint,
     guesses: [],
     files: [checkpointPath(folder, step)],
-    readWeights: async () => weights,
+    readWeights: async (wanted = () => true) =>
+      Object.fromEntries(Object.entries(weights).filter(([name]) => wanted(name))),
     close: async () => {},
   };
 }

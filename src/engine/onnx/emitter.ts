@@ -172,7 +172,7 @@ export class Emitter {
   }
 
   /** The model's bytes; under 2 GiB, protobuf's limit. */
-  write(): Uint8Array {
+  write(): Uint8Array<ArrayBuffer> {
     this.#rename();
     return toBinary(
       ModelProtoSchema,

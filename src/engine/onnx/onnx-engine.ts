@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import {
+  elements,
   type Graph,
   type HostTensor,
   isResizable,
@@ -19,13 +20,17 @@ import {
   checkState,
   type Engine,
   type HostTensors,
+  isStored,
   type Program,
   type State,
+  type StoredTensors,
   splitOutputs,
 } from "../engine.ts";
+import { cacheFolder, findCompiled, forgetCompiled, keepCompiled, WEIGHTS } from "./compiled-cache.ts";
 import { bytesOf, type Emitter, type Name } from "./emitter.ts";
 import { type LowerOptions, lower } from "./lower.ts";
-import type { Answer, CallName, Calls, ExecutionProvider, Request, WorkerOptions } from "./protocol.ts";
+import { programKey } from "./program-key.ts";
+import type { Answer, CallName, Calls, ExecutionProvider, ModelSource, Request, WorkerOptions } from "./protocol.ts";
 import { lowerResizable } from "./resizable.ts";
 
 export interface OnnxEngineOptions {
@@ -33,6 +38,8 @@ export interface OnnxEngineOptions {
   readonly executionProvider?: ExecutionProvider;
   /** Threads of one kernel. @default the machine's cores */
   readonly threads?: number;
+  /** Where programs with stored constants are kept compiled; false keeps none. On the CPU only. @default `compiled` in `cacheFolder()` */
+  readonly cache?: string | false;
 }
 
 /** Weights beyond this stand in a file beside the model: a protobuf holds at most 2 GiB. */
@@ -48,15 +55,17 @@ const WORKER = new URL(
 export async function createOnnxEngine({
   executionProvider = "cpu",
   threads = availableParallelism(),
+  cache = join(cacheFolder(), "compiled"),
 }: OnnxEngineOptions = {}): Promise<Engine> {
   const channel = new Channel({ executionProvider, threads });
+  const kept = executionProvider === "cpu" && cache !== false ? cache : undefined;
   return {
     name: `onnx ${executionProvider}`,
     // WebGPU prepares its kernels for the sizes it meets: as quick to have a program for each, and better tried.
     compile: async (graph, options) =>
       isResizable(graph) && executionProvider === "webgpu"
-        ? compiledPerSize(graph, (sized) => compile(channel, sized, options))
-        : compile(channel, graph, options),
+        ? compiledPerSize(graph, (sized) => compile(channel, sized, options, kept))
+        : compile(channel, graph, options, kept),
     createState: async (values) => onnxState(channel, await channel.call("createState", values), values),
     close: () => channel.close(),
   };
@@ -88,14 +97,19 @@ class Channel {
     this.#worker.unref();
   }
 
-  call<K extends CallName>(call: K, request: Calls[K]["request"]): Promise<Calls[K]["answer"]> {
+  /** @param moved buffers that the worker takes over instead of copying them */
+  call<K extends CallName>(
+    call: K,
+    request: Calls[K]["request"],
+    moved: readonly ArrayBuffer[] = [],
+  ): Promise<Calls[K]["answer"]> {
     if (this.#end) return Promise.reject(this.#end);
     const id = this.#next++;
     // The process stays alive while an answer is awaited, and only then.
     this.#worker.ref();
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-      this.#worker.postMessage({ id, call, request } satisfies Request<K>);
+      this.#worker.postMessage({ id, call, request } satisfies Request<K>, moved);
     });
   }
 
@@ -146,19 +160,19 @@ async function compile(
   channel: Channel,
   graph: Graph,
   { state = [], constants = {}, quantize }: CompileOptions = {},
+  cache?: string,
 ): Promise<Program> {
   const begun = performance.now();
   if (quantize === "int8" && channel.provider !== "cpu")
     throw new Error("onnx: int8 is for the CPU; on WebGPU leave quantize out");
   const names = graph.inputs.map((x) => x.attrs.name);
   const { updated, returned } = splitOutputs(graph, state);
-  const elsewhere = new Set([...state, ...Object.keys(constants)]);
-  checkInputs(graph, constants, new Set(names.filter((name) => !Object.hasOwn(constants, name))));
+  const constantNames = Object.keys(isStored(constants) ? constants.types : constants);
+  const elsewhere = new Set([...state, ...constantNames]);
   const stateInputs = names.filter((name) => state.includes(name));
   const inputs = names.filter((name) => !elsewhere.has(name));
   const used = new Set(graph.nodes.map((tensor) => tensor.id));
   const needed = new Set(graph.inputs.flatMap((x) => (used.has(x.id) ? [x.attrs.name] : [])));
-  const { model, folder } = await writeModel(graph, constants, channel.provider, quantize === "int8");
   const kept = (list: readonly string[]): string[] => list.filter((name) => needed.has(name));
   const io = {
     stateInputs: kept(stateInputs),
@@ -166,9 +180,23 @@ async function compile(
     inputs: kept(inputs),
     outputs: returned,
   };
-  const id = await channel
-    .call("compile", { model, ...io })
-    .finally(() => folder && rm(folder, { recursive: true, force: true }));
+  /** Lowers the graph and makes a session of it, which may leave its optimised model. */
+  const fresh = async (keep?: string): Promise<number> => {
+    const values = isStored(constants) ? await constants.read() : constants;
+    checkInputs(graph, values, new Set(names.filter((name) => !Object.hasOwn(values, name))));
+    const { model, folder } = await writeModel(graph, values, channel.provider, quantize === "int8");
+    return channel
+      .call(
+        "compile",
+        { model, ...io, ...(keep ? { keep: { model: keep, weights: WEIGHTS } } : {}) },
+        typeof model === "string" ? [] : [model.buffer],
+      )
+      .finally(() => folder && rm(folder, { recursive: true, force: true }));
+  };
+  const id =
+    cache !== undefined && isStored(constants) && worthKeeping(constants)
+      ? await fromCache(channel, cache, await programKey(graph, constants.fingerprint, { quantize }), io, fresh)
+      : await fresh();
   return {
     graph,
     compileSeconds: (performance.now() - begun) / 1000,
@@ -183,6 +211,25 @@ async function compile(
     },
     close: () => channel.call("closeProgram", id),
   };
+}
+
+/** Smaller ones are compiled as quickly as they are found. */
+const worthKeeping = ({ types }: StoredTensors): boolean =>
+  Object.values(types).reduce((sum, { shape }) => sum + elements(shape), 0) > 2 ** 23;
+
+/** The kept program, or a new one that is kept. */
+async function fromCache(
+  channel: Channel,
+  folder: string,
+  key: string,
+  io: Omit<ModelSource, "model">,
+  fresh: (keep?: string) => Promise<number>,
+): Promise<number> {
+  const model = await findCompiled(folder, key);
+  const found = model && (await channel.call("compile", { model, optimized: true, ...io }).catch(() => undefined));
+  if (found) return found;
+  if (model) await forgetCompiled(folder, key);
+  return keepCompiled(folder, key, fresh);
 }
 
 /** A program of a resizable graph that compiles a static one for each setting of the sizes, when it is first met. */
@@ -229,7 +276,7 @@ async function writeModel(
   constants: HostTensors,
   provider: ExecutionProvider,
   int8: boolean,
-): Promise<{ readonly model: Uint8Array | string; readonly folder?: string }> {
+): Promise<{ readonly model: Uint8Array<ArrayBuffer> | string; readonly folder?: string }> {
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
     const place = (emit: Emitter, value: HostTensor): Name => emit.initializer(emit.fresh(), value);

@@ -11,7 +11,7 @@ const ort = (await import("onnxruntime-node")).default;
 const options = workerData as WorkerOptions;
 const onDevice = options.executionProvider !== "cpu";
 
-interface Program extends Omit<ModelSource, "model"> {
+interface Program extends Omit<ModelSource, "model" | "optimized" | "keep"> {
   readonly session: InferenceSession;
 }
 
@@ -57,15 +57,27 @@ function found<T>(map: ReadonlyMap<number, T>, id: number, what: string): T {
 async function createSession(
   model: Uint8Array | string,
   locations: Readonly<Record<string, Location>>,
+  { optimized = false, keep }: Pick<ModelSource, "optimized" | "keep"> = {},
 ): Promise<InferenceSession> {
   const sessionOptions: InferenceSession.SessionOptions = {
     executionProviders: [options.executionProvider],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
-    graphOptimizationLevel: "all",
+    graphOptimizationLevel: optimized ? "disabled" : "all",
     logSeverityLevel: 3,
     // Processors without 8-bit dot products saturate sums of two products, unless weights become unsigned.
-    extra: { session: { x64quantprecision: "1" } },
+    extra: {
+      session: {
+        x64quantprecision: "1",
+        ...(keep
+          ? {
+              optimized_model_external_initializers_file_name: keep.weights,
+              optimized_model_external_initializers_min_size_in_bytes: "1024",
+            }
+          : {}),
+      },
+    },
+    ...(keep ? { optimizedModelFilePath: keep.model } : {}),
     ...(onDevice
       ? {
           preferredOutputLocation: Object.fromEntries(
@@ -143,9 +155,12 @@ async function run({ program: id, inputs, state: stateId }: Calls["run"]["reques
 }
 
 const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Promise<Calls[K]["answer"]> } = {
-  compile: async ({ model, ...names }) => {
+  compile: async ({ model, optimized = false, keep, ...names }) => {
     const locations = Object.fromEntries(names.stateOutputs.map((name) => [name, "gpu-buffer" as const]));
-    programs.set(nextId, { ...names, session: await createSession(model, locations) });
+    programs.set(nextId, {
+      ...names,
+      session: await createSession(model, locations, { optimized, ...(keep ? { keep } : {}) }),
+    });
     return nextId++;
   },
   run,

@@ -11,6 +11,10 @@ export interface WorkerOptions {
 export interface ModelSource {
   /** The model's bytes, or the path of a model file with its weights beside it. */
   readonly model: Uint8Array | string;
+  /** Whether the model is optimised already. */
+  readonly optimized?: boolean;
+  /** Where the optimised model is to be written, its weights beside it. */
+  readonly keep?: { readonly model: string; readonly weights: string };
   /** State entries that the program reads, and those it replaces. */
   readonly stateInputs: readonly string[];
   readonly stateOutputs: readonly string[];

@@ -12,7 +12,15 @@ import {
   sizesOf,
   type Tensor,
 } from "../../graph/index.ts";
-import { checkInputs, type Engine, type HostTensors, type Program, type State, splitOutputs } from "../engine.ts";
+import {
+  checkInputs,
+  type Engine,
+  type HostTensors,
+  isStored,
+  type Program,
+  type State,
+  splitOutputs,
+} from "../engine.ts";
 import { KERNELS, runKernel } from "./kernels.ts";
 
 /** The interpreter: slow, in the graph's own precision, the measure of every other engine. */
@@ -20,7 +28,8 @@ export function createReferenceEngine(): Engine {
   const engine = { open: true };
   return {
     name: "reference",
-    compile: async (graph, { state = [], constants = {} } = {}) => referenceProgram(engine, graph, state, constants),
+    compile: async (graph, { state = [], constants = {} } = {}) =>
+      referenceProgram(engine, graph, state, isStored(constants) ? await constants.read() : constants),
     createState: async (values) => new ReferenceState(values),
     close: async () => {
       engine.open = false;

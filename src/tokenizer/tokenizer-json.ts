@@ -1,3 +1,4 @@
+import type { TextCleaning } from "./canonical-text.ts";
 import { type Merge, parseMerge, quote } from "./vocabulary.ts";
 import { MARKS, type SpecialTokens } from "./words.ts";
 
@@ -5,7 +6,31 @@ const format = "clip-ts/tokenizer";
 const version = 1;
 
 /** A tokenizer as it is saved with a model. */
-export interface TokenizerJson {
+export type TokenizerJson = BpeTokenizerJson | HuggingFaceTokenizerJson;
+
+/** What stands beside a tokenizer.json: in `tokenizer_config.json`, or in a model's code. */
+export interface HuggingFaceTokenizerOptions {
+  readonly cleaning: TextCleaning;
+  /** The token that ends every text, such as `</s>`. */
+  readonly end: string;
+  /** The token that fills rows; `</s>` in SigLIP, `<pad>` in SigLIP 2. */
+  readonly padding: string;
+  /** The token that begins every text. @default none */
+  readonly start?: string;
+}
+
+/** One of Hugging Face's, whole. */
+export interface HuggingFaceTokenizerJson {
+  readonly format: typeof format;
+  readonly version: typeof version;
+  readonly kind: "hugging-face";
+  /** The contents of its tokenizer.json. */
+  readonly tokenizer: unknown;
+  readonly options: HuggingFaceTokenizerOptions;
+}
+
+/** CLIP's own kind. */
+export interface BpeTokenizerJson {
   readonly format: typeof format;
   readonly version: typeof version;
   /** 512 + merges + 2; redundant, so that a cut file is noticed. */
@@ -22,7 +47,7 @@ export interface ReadTokenizer {
   readonly specialTokens: SpecialTokens;
 }
 
-export function writeTokenizerJson(merges: readonly Merge[], specialTokens: SpecialTokens): TokenizerJson {
+export function writeTokenizerJson(merges: readonly Merge[], specialTokens: SpecialTokens): BpeTokenizerJson {
   return {
     format,
     version,
@@ -31,6 +56,23 @@ export function writeTokenizerJson(merges: readonly Merge[], specialTokens: Spec
     ...(specialTokens === "openai" ? {} : { specialTokens }),
   };
 }
+
+/** One of Hugging Face's that was saved; undefined if it is another kind. @throws one line if its options are none */
+export function readHuggingFaceTokenizerJson(
+  json: unknown,
+): Pick<HuggingFaceTokenizerJson, "tokenizer" | "options"> | undefined {
+  const fields: { readonly [name: string]: unknown } = typeof json === "object" ? { ...json } : {};
+  if (fields.format !== format || fields.version !== version || fields.kind !== "hugging-face") return undefined;
+  const { cleaning, end, padding, start }: { readonly [name: string]: unknown } = { ...(fields.options ?? {}) };
+  if (!isCleaning(cleaning) || typeof end !== "string" || typeof padding !== "string")
+    throw new Error("tokenizer JSON: options: expected cleaning, end and padding");
+  if (start !== undefined && typeof start !== "string")
+    throw new Error(`tokenizer JSON: options.start: expected a string, got ${describe(start)}`);
+  return { tokenizer: fields.tokenizer, options: { cleaning, end, padding, ...(start !== undefined && { start }) } };
+}
+
+const isCleaning = (value: unknown): value is TextCleaning =>
+  value === "siglip" || value === "canonicalize" || value === "lower" || value === "none";
 
 /** @throws one line that names the entry, what was expected and what came. */
 export function readTokenizerJson(json: unknown): ReadTokenizer {

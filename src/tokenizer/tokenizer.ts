@@ -8,11 +8,11 @@ import { createWordCache } from "./word-cache.ts";
 import { MARKS, type SpecialTokens, splitWords } from "./words.ts";
 
 export interface Tokenizer {
-  /** 512 byte tokens, the merges, two marks: 49,408 for the published models. */
+  /** 512 byte tokens, the merges, two marks: 49,408 for OpenAI's models. */
   readonly vocabSize: number;
-  /** The id that begins every text: `vocabSize - 2`. */
-  readonly startOfText: number;
-  /** The id that ends every text, where the text tower pools: `vocabSize - 1`. */
+  /** The id that begins every text: `vocabSize - 2`; SigLIP's texts have none. */
+  readonly startOfText: number | undefined;
+  /** The id that ends every text, where the text tower pools: `vocabSize - 1`; SigLIP's is 1. */
   readonly endOfText: number;
   /** The ids of a text, cleaned as the official code does, without the two marks. */
   encode(text: string): number[];

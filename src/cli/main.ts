@@ -5,6 +5,7 @@ import { classifyCommand } from "./classify.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
 import { lineOf } from "./failure.ts";
+import { inspectCommand } from "./inspect.ts";
 import { endWithReader } from "./output.ts";
 import { preprocessCommand } from "./preprocess.ts";
 import { quickstartCommand } from "./quickstart.ts";
@@ -22,6 +23,7 @@ const program = new Command("clip-ts")
   .addCommand(zeroshotCommand())
   .addCommand(tokenizeCommand())
   .addCommand(preprocessCommand())
+  .addCommand(inspectCommand())
   .addCommand(downloadCommand());
 
 for (const command of [program, ...program.commands]) {

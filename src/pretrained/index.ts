@@ -1,6 +1,7 @@
 import type { HostTensors } from "../engine/engine.ts";
 import { openPretrained, type PretrainedInfo, type PretrainedOptions } from "./open-pretrained.ts";
 
+export { type InspectedModel, type Inspection, inspectPretrained } from "./inspect.ts";
 export {
   type Guess,
   type OpenPretrained,

@@ -167,10 +167,13 @@ export function readOpenClipConfig(json: unknown, path: string): OpenClipConfig 
   const siglip = model.vision_cfg.timm_model_name != null;
   const notes = given ? [] : ["no preprocess_cfg: open_clip's default preprocessing is assumed"];
   const half = [0.5, 0.5, 0.5] as const;
+  const size = square(given?.size ?? config.imageSize, "preprocess_cfg.size", fail);
+  if (size !== config.imageSize)
+    fail("preprocess_cfg.size", `${size} is not the model's image size, ${config.imageSize}`);
   return {
     config,
     preprocess: {
-      size: square(given?.size ?? config.imageSize, "preprocess_cfg.size", fail),
+      size,
       resize: given?.resize_mode ?? (siglip && !given ? "squash" : "shortest"),
       interpolation: given?.interpolation ?? "bicubic",
       mean: given?.mean ?? (siglip && !given ? half : PIXEL_MEAN),

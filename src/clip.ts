@@ -1,3 +1,4 @@
+import { inBatches, mapAhead } from "./ahead.ts";
 import type { Engine, Quantization } from "./engine/engine.ts";
 import type { HubOptions } from "./hub/index.ts";
 import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
@@ -64,7 +65,7 @@ export interface Classifier {
 export const NONE_OF_THESE = "none of these";
 
 /** Pictures, and positions of texts, that are encoded at once at most: larger batches are no faster and take more memory. */
-const LARGEST = { pictures: 32, positions: 1024 } as const;
+const LARGEST = { pictures: 16, positions: 1024 } as const;
 
 /** A CLIP model, ready to use. */
 export class CLIP {
@@ -166,15 +167,32 @@ export class CLIP {
     options: EncodeOptions = {},
   ): Promise<Float32Array | Float32Array[]> {
     if (!isList(images)) return only(await this.encodeImage([images], options));
-    const { imageSize: size, embedDim } = this.#model.config;
-    const each = size * size * 3;
     const rows: Float32Array[] = [];
-    for (const { start, count } of pieces(images.length, LARGEST.pictures)) {
-      const pixels = new Uint8Array(count * each);
-      for (let i = 0; i < count; i++) pixels.set(await this.#pixels(images[start + i]), i * each);
-      rows.push(...rowsOf(await this.#towers.encodeImages(pixels, count), embedDim));
-    }
-    return options.normalize ? rows.map(normalized) : rows;
+    for await (const row of this.encodeImages(images, options)) rows.push(row);
+    return rows;
+  }
+
+  /**
+   * Features of a sequence of pictures of any length, in its order: while some are encoded, the next ones are decoded and resized, and
+   * no more are taken from the sequence than that. What a picture's row is does not depend on the others beyond rounding (1e-6).
+   * @throws as encodeImage, at the picture's place
+   */
+  async *encodeImages(
+    images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
+    { normalize = false }: EncodeOptions = {},
+  ): AsyncGenerator<Float32Array> {
+    const { embedDim } = this.#model.config;
+    const decoded = mapAhead(images, LARGEST.pictures, (image) => this.#pixels(image));
+    const encoded = mapAhead(inBatches(decoded, LARGEST.pictures), 2, async (batch) => {
+      const pixels = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
+      let at = 0;
+      for (const image of batch) {
+        pixels.set(image, at);
+        at += image.length;
+      }
+      return rowsOf(await this.#towers.encodeImages(pixels, batch.length), embedDim);
+    });
+    for await (const rows of encoded) for (const row of rows) yield normalize ? normalized(row) : row;
   }
 
   /**
@@ -274,16 +292,6 @@ export class CLIP {
     if (image === undefined) throw new Error("encodeImage: expected a picture, got undefined");
     const decoded = typeof image === "string" || image instanceof Uint8Array ? await decodeImage(image) : image;
     return preprocess(decoded, this.#model.preprocess).data;
-  }
-}
-
-/** A list of n cut into pieces of equal size, as near as can be. */
-function* pieces(n: number, most: number): Generator<{ readonly start: number; readonly count: number }> {
-  const parts = Math.ceil(n / most);
-  for (let part = 0, start = 0; part < parts; part++) {
-    const count = Math.ceil((n - start) / (parts - part));
-    yield { start, count };
-    start += count;
   }
 }
 

@@ -1,9 +1,10 @@
 import { Command } from "commander";
+import { inBatches, mapAhead } from "../ahead.ts";
 import { type Prediction, rank } from "../clip.ts";
 import { templatesOf } from "../eval/prompts.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createCountBar } from "./count-bar.ts";
-import { encoded, inBatches } from "./encode-batch.ts";
+import { encoded } from "./encode-batch.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
 import {
@@ -71,12 +72,16 @@ async function classify(inputs: readonly string[], flags: Flags): Promise<number
   try {
     const templates = flags.template?.flatMap(templatesOf) ?? clip.templates;
     const { weights } = await clip.classifier(labels, templates, flags.longText);
-    for await (const paths of inBatches(picturesIn(inputs), BATCH)) {
+    const options = { normalize: true, longText: flags.longText };
+    const batches = mapAhead(inBatches(picturesIn(inputs), BATCH), 2, (paths) =>
+      encoded(clip, "images", paths, options),
+    );
+    for await (const entries of batches) {
       if (interrupt.signal.aborted) {
         bar.say(`stopped after ${done} of ${total} pictures`);
         return INTERRUPTED;
       }
-      for (const entry of await encoded(clip, "images", paths, { normalize: true, longText: flags.longText })) {
+      for (const entry of entries) {
         const { name: image } = entry;
         if ("error" in entry) {
           failed++;
@@ -87,7 +92,7 @@ async function classify(inputs: readonly string[], flags: Flags): Promise<number
         const predictions = rank(entry.features, labels, weights, clip.logitScale, flags.threshold);
         await print(flags.json ? `${JSON.stringify({ image, predictions })}\n` : shown(image, predictions, flags.top));
       }
-      done += paths.length;
+      done += entries.length;
       if (!process.stdout.isTTY) bar.show(done, total); // the answers themselves show how far it is
     }
     return failed > 0 ? 1 : 0;

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
+import { mapAhead } from "../ahead.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createCountBar } from "./count-bar.ts";
 import { encoded } from "./encode-batch.ts";
@@ -87,17 +88,20 @@ async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
     });
     let done = 0;
     let failed = 0;
-    for await (const { names, isNew } of batches(source, file, flags.out)) {
+    const work = mapAhead(batches(source, file, flags.out), 2, async ({ names, isNew }) => ({
+      count: names.length,
+      entries: isNew ? await encoded(clip, kind, names, { normalize: !raw, longText }) : undefined,
+    }));
+    for await (const { count, entries } of work) {
       if (interrupt.signal.aborted) {
         await file.pause();
         bar.end();
         process.stderr.write(`stopped after ${done}; the same command goes on where it was\n`);
         return INTERRUPTED;
       }
-      done += names.length;
-      if (!isNew) bar.begin(done);
+      done += count;
+      if (!entries) bar.begin(done);
       else {
-        const entries = await encoded(clip, kind, names, { normalize: !raw, longText });
         await file.append(entries);
         for (const entry of entries) {
           if (!("error" in entry)) continue;

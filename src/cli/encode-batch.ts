@@ -51,14 +51,3 @@ async function flawOf(clip: CLIP, kind: Kind, name: string, longText: LongText):
     return lineOf(error);
   }
 }
-
-export async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<readonly T[]> {
-  let batch: T[] = [];
-  for await (const item of items) {
-    batch.push(item);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
-}

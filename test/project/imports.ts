@@ -27,8 +27,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   search: [],
   serve: ["clip.ts", "search"],
   cli: "anything",
+  "ahead.ts": [],
   "towers.ts": ["engine/engine.ts", "graph", "model"],
-  "clip.ts": [...BELOW, "pretrained", "towers.ts"],
+  "clip.ts": [...BELOW, "pretrained", "towers.ts", "ahead.ts"],
   "index.ts": [...BELOW, "pretrained", "clip.ts", "eval", "search", "serve"],
 };
 

@@ -1,5 +1,6 @@
 export { writeFileAtomic } from "./atomic-write.ts";
 export { type BytesSource, fileSource, memorySource } from "./bytes-source.ts";
+export { toHalves } from "./half-floats.ts";
 export { checkShapes, inferConfig } from "./infer-config.ts";
 export {
   type ConfigSource,
@@ -14,8 +15,10 @@ export { type Assembly, namingOf, prefixOf, type Translation, toOfficial, toStor
 export { NAMINGS, type Naming, type NamingKind, type NamingRule, type StoredPart } from "./namings.ts";
 export { openTensors } from "./open-tensors.ts";
 export { openSafetensors, readSafetensors } from "./safetensors.ts";
+export { type StreamedTensor, storedSize, streamSafetensors } from "./safetensors-stream.ts";
 export { writeSafetensors } from "./safetensors-write.ts";
 export { openSharded } from "./sharded.ts";
-export { clipConfigSchema } from "./stored-config.ts";
+export { CONFIG_KEY, clipConfigSchema } from "./stored-config.ts";
 export type { StoredDType } from "./stored-dtypes.ts";
+export { type OfficialSource, storedTensors } from "./stored-tensors.ts";
 export type { TensorFile, TensorFormat, TensorInfo } from "./tensor-file.ts";

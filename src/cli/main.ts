@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../train/version.ts";
 import { classifyCommand } from "./classify.ts";
+import { convertCommand } from "./convert.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
 import { lineOf } from "./failure.ts";
@@ -24,7 +25,8 @@ const program = new Command("clip-ts")
   .addCommand(tokenizeCommand())
   .addCommand(preprocessCommand())
   .addCommand(inspectCommand())
-  .addCommand(downloadCommand());
+  .addCommand(downloadCommand())
+  .addCommand(convertCommand());
 
 for (const command of [program, ...program.commands]) {
   command.exitOverride();

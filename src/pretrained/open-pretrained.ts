@@ -2,10 +2,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type ModelFile, openModel, type ReadModelOptions, type TensorFile } from "../checkpoint/index.ts";
+import { named } from "../checkpoint/tensor-file.ts";
 import type { HostTensors } from "../engine/engine.ts";
 import type { PreprocessConfig } from "../image/index.ts";
 import { type Activation, type ClipConfig, PIXEL_DEVIATION, PIXEL_MEAN } from "../model/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
+import { readCompanions } from "./companions.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { openWeights, type Place, placeOf, weightsOf } from "./folder.ts";
 import { type HuggingFaceKind, huggingFaceSource, readHuggingFaceConfig } from "./hugging-face-config.ts";
@@ -81,15 +83,17 @@ export async function openPretrained(path: string, options: PretrainedOptions = 
   try {
     const model = await openModel(file, modelOptions(said, options));
     const { config } = model;
-    const { tokenizer, from } = await chooseTokenizer(place, config, said?.tokenizer, options.tokenizer);
-    const guesses = said?.guesses ?? guessesOfFile(file, model);
+    const companions = said ? undefined : await named(file.name, () => readCompanions(file.metadata));
+    const own = options.tokenizer ?? companions?.tokenizer;
+    const { tokenizer, from } = await chooseTokenizer(place, config, said?.tokenizer, own);
+    const guesses = said?.guesses ?? guessesOfFile(file, model, companions !== undefined);
     return {
       format: said?.format ?? formatOf(file, model),
       config,
-      preprocess: said?.preprocess ?? officialPreprocess(config),
+      preprocess: said?.preprocess ?? companions?.preprocess ?? officialPreprocess(config),
       tokenizer,
-      tokenizerFrom: from,
-      templates: TEMPLATES,
+      tokenizerFrom: own && own === companions?.tokenizer ? "the file's metadata" : from,
+      templates: companions?.templates ?? TEMPLATES,
       fingerprint: await fingerprintOf(config, paths),
       guesses: [...guesses, ...outsiders(model)],
       files: paths,
@@ -163,7 +167,11 @@ function formatOf({ format }: TensorFile, { configured }: ModelFile): Pretrained
 }
 
 /** A file alone says little; OpenAI's are taken for the rule. */
-function guessesOfFile({ format }: TensorFile, { config, configured, activated }: ModelFile): Guess[] {
+function guessesOfFile(
+  { format }: TensorFile,
+  { config, configured, activated }: ModelFile,
+  saysPreprocessing: boolean,
+): Guess[] {
   const openai = format === "torchscript";
   const guesses: Guess[] = [];
   if (configured === "inferred")
@@ -180,11 +188,12 @@ function guessesOfFile({ format }: TensorFile, { config, configured, activated }
       why: "weights do not show it; OpenAI's models have quickGelu, most of open_clip's gelu: say which (activation)",
       uncertain: true,
     });
-  guesses.push({
-    what: "preprocessing",
-    why: "a file alone does not say it; OpenAI's is taken",
-    uncertain: !openai && configured !== "metadata",
-  });
+  if (!saysPreprocessing)
+    guesses.push({
+      what: "preprocessing",
+      why: "a file alone does not say it; OpenAI's is taken",
+      uncertain: !openai && configured !== "metadata",
+    });
   return guesses;
 }
 

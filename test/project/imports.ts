@@ -22,7 +22,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   hub: ["checkpoint"],
   data: ["tokenizer", "image"],
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
-  pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "train"],
+  pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "graph", "train"],
+  convert: ["pretrained", "checkpoint", "tokenizer", "image", "model", "engine", "graph", "towers.ts"],
   eval: ["clip.ts", "data", "graph", "engine/engine.ts", "image", "tokenizer", "checkpoint"],
   search: [],
   serve: ["clip.ts", "search"],
@@ -30,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   "ahead.ts": [],
   "towers.ts": ["engine/engine.ts", "graph", "model"],
   "clip.ts": [...BELOW, "pretrained", "towers.ts", "ahead.ts"],
-  "index.ts": [...BELOW, "pretrained", "clip.ts", "eval", "search", "serve"],
+  "index.ts": [...BELOW, "pretrained", "convert", "clip.ts", "eval", "search", "serve"],
 };
 
 /** Packages with native code, which a browser or another platform cannot load: only where they are used, by `import()`. */

@@ -10,7 +10,7 @@ import type { Name } from "./emitter.ts";
 /** The tensor [batch, height, width, channels] as [batch, channels, height, width], or undefined where it is better left as it is. */
 export function lowerChannelsFirst(context: Context, tensor: Tensor): Name | undefined {
   const { emit, value, fixed, channelsFirst, isChannelsFirst, provider } = context;
-  if (provider !== "cpu" || tensor.dtype !== "f32" || tensor.shape.length !== 4) return undefined;
+  if (provider === "webgpu" || tensor.dtype !== "f32" || tensor.shape.length !== 4) return undefined;
   const [x, y, bias] = tensor.inputs;
   if (!x) return undefined;
   if (made(tensor, "convolution") && y && fixed(y)) {

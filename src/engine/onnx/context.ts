@@ -2,11 +2,14 @@ import type { HostTensor, Tensor } from "../../graph/index.ts";
 import type { Emitter, Name } from "./emitter.ts";
 import type { ExecutionProvider } from "./protocol.ts";
 
+/** Whose kernels will run; "any": operators of the standard alone, which every runtime has. */
+export type Kernels = ExecutionProvider | "any";
+
 /** What a lowering rule may ask for. */
 export interface Context {
   readonly emit: Emitter;
   /** Whose kernels will run: not all of onnxruntime's providers compute every operator rightly. */
-  readonly provider: ExecutionProvider;
+  readonly provider: Kernels;
   /** The ONNX value of a tensor, with all its axes. */
   value(tensor: Tensor): Name;
   /** Whether some node of the graph reads a further output of this composite. */

@@ -2,11 +2,10 @@
 import { expand, type Graph, type HostTensor, made, type Tensor } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
 import { lowerChannelsFirst } from "./channels-first.ts";
-import type { Context } from "./context.ts";
+import type { Context, Kernels } from "./context.ts";
 import { Emitter, type Name } from "./emitter.ts";
 import { lowerNode, whole } from "./lowering.ts";
 import { inputName, outputName } from "./names.ts";
-import type { ExecutionProvider } from "./protocol.ts";
 
 export interface LowerOptions {
   /** Inputs that never change, by name. */
@@ -18,9 +17,9 @@ export interface LowerOptions {
 }
 
 /** Lowers a graph with static shapes; `lowerResizable` lowers one with free sizes. */
-export function lower(traced: Graph, provider: ExecutionProvider, options: LowerOptions): Emitter {
+export function lower(traced: Graph, provider: Kernels, options: LowerOptions): Emitter {
   const { constants, place } = options;
-  const graph = expand(traced, whole);
+  const graph = expand(traced, (composite, further) => whole(composite, further, provider));
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
   const channelsFirst = new Map<Tensor, Name>();

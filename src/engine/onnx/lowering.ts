@@ -9,7 +9,7 @@ import {
   sameShape,
   type Tensor,
 } from "../../graph/index.ts";
-import type { Context } from "./context.ts";
+import type { Context, Kernels } from "./context.ts";
 import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
 import type { Attributes, Emitter, Name } from "./emitter.ts";
 import { lowerDot, lowerLinear } from "./matmul.ts";
@@ -306,7 +306,8 @@ function cast64(emit: Emitter, name: Name): Name {
 }
 
 /** Whether a composite is lowered whole. */
-export function whole(composite: Node, further: boolean): boolean {
+export function whole(composite: Node, further: boolean, kernels: Kernels): boolean {
+  if (kernels === "any" && (made(composite, "attention") || made(composite, "quickGelu"))) return false;
   // The fused attention does not give its probabilities, which the gradient reads.
   if (made(composite, "attention")) {
     // It also counts a causal mask from the last key, not from the first.

@@ -70,7 +70,7 @@ export function lowerDot(context: Context, node: Node<"dot">): Name {
             elements(right.free),
           )
         : emit.node("Gemm", [left.name, right.name], { transA, transB })
-      : context.provider === "webgpu"
+      : context.provider !== "cpu"
         ? emit.node("MatMul", [
             transA === 1 ? turned(context, left, rank) : left.name,
             transB === 1 ? turned(context, right, rank) : right.name,

@@ -5,13 +5,13 @@
 import { equals } from "@bufbuild/protobuf";
 import { AttributeProtoSchema, type NodeProto, type ValueInfoProto } from "onnx-buf";
 import { type FreeSize, type Multiple, multiple, type ResizableGraph } from "../../graph/index.ts";
+import type { Kernels } from "./context.ts";
 import type { Emitter, Literal, ModelParts, Name } from "./emitter.ts";
 import { type LowerOptions, lower } from "./lower.ts";
 import { inputName } from "./names.ts";
-import type { ExecutionProvider } from "./protocol.ts";
 
 /** Lowers a resizable graph. @throws where the two lowerings differ in more than numbers that are multiples of the sizes */
-export function lowerResizable(graph: ResizableGraph, provider: ExecutionProvider, options: LowerOptions): Emitter {
+export function lowerResizable(graph: ResizableGraph, provider: Kernels, options: LowerOptions): Emitter {
   const emit = lower(graph, provider, options);
   // Of the twin's weights only the names are needed.
   const twin = lower(graph.twin, provider, { ...options, place: (emitter) => emitter.fresh() });
@@ -90,19 +90,16 @@ class FreeNumbers {
         return names.length === 1 ? (names[0] ?? "") : emit.node("Concat", names, { axis: 0 });
       });
     }
-    if (
-      here.kind === "filled" &&
-      twin.kind === "filled" &&
-      here.dtype === "i32" &&
-      `${here.shape}` === `${twin.shape}`
-    ) {
-      const { value, shape } = here;
-      const part = this.#multiple(value, twin.value);
-      return this.#once(`filled ${value} ${shape}`, () => {
-        const number = emit.node("Cast", [this.#number(part)], { to: INT32 });
-        return shape.length === 0
-          ? emit.node("Reshape", [number, emit.ints([])])
-          : emit.node("Expand", [number, emit.ints(shape)]);
+    if (here.kind === "filled" && twin.kind === "filled" && here.shape.length === twin.shape.length) {
+      const { value, dtype, shape } = here;
+      if (value !== twin.value && dtype !== "i32") throw differs(`constants ${value} and ${twin.value}`);
+      const part = value === twin.value ? undefined : this.#multiple(value, twin.value);
+      return this.#once(`filled ${dtype} ${value} ${shape} ${twin.value} ${twin.shape}`, () => {
+        const number = part && emit.node("Cast", [this.#number(part)], { to: INT32 });
+        if (shape.length === 0)
+          return number ? emit.node("Reshape", [number, emit.ints([])]) : emit.scalar(value, dtype);
+        const sizes = this.literal({ kind: "ints", values: shape }, { kind: "ints", values: twin.shape }, false);
+        return emit.node("Expand", [number ?? emit.scalar(value, dtype), sizes]);
       });
     }
     if (here.kind === "counting" && twin.kind === "counting" && here.dtype === "i32" && twin.dtype === "i32") {

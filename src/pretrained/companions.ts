@@ -1,0 +1,58 @@
+/** What belongs to the weights in a clip-ts model file besides the configuration: preprocessing, prompts, tokenizer. */
+import { z } from "zod";
+import type { PreprocessConfig } from "../image/index.ts";
+import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
+
+/** The key in the metadata. */
+const COMPANIONS_KEY = "clip-ts.companions";
+
+export interface Companions {
+  readonly preprocess: PreprocessConfig;
+  readonly templates: readonly string[];
+  /** Undefined for the official one, and for those that are not byte-pair encodings. */
+  readonly tokenizer?: Tokenizer;
+}
+
+const triple = z.tuple([z.number(), z.number(), z.number()]);
+const schema = z.object({
+  preprocess: z.strictObject({
+    size: z.int().positive().max(65_536),
+    resize: z.enum(["shortest", "squash", "longest"]),
+    interpolation: z.enum(["bicubic", "bilinear"]),
+    mean: triple,
+    deviation: triple.refine((all) => all.every((x) => x > 0), "expected numbers above 0"),
+    fill: z.int().min(0).max(255),
+  }),
+  templates: z.array(z.string().includes("{}")).min(1),
+  tokenizer: z.unknown().optional(),
+});
+
+/** As metadata for `readCompanions`. */
+export function writeCompanions({ preprocess, templates, tokenizer }: Companions): Record<string, string> {
+  const json = { preprocess, templates, ...(tokenizer && { tokenizer: tokenizer.toJSON() }) };
+  return { [COMPANIONS_KEY]: JSON.stringify(json) };
+}
+
+/** @throws one line, without the file's name, that names what is wrong; undefined if the file has none */
+export function readCompanions(metadata: ReadonlyMap<string, string>): Companions | undefined {
+  const text = metadata.get(COMPANIONS_KEY);
+  if (text === undefined) return undefined;
+  const fail = (what: string): never => {
+    throw new Error(`metadata ${COMPANIONS_KEY}: ${what}`);
+  };
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return fail("not JSON");
+  }
+  const { data, error } = schema.safeParse(json);
+  if (!data) return fail(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`)[0] ?? "wrong");
+  const { preprocess, templates, tokenizer } = data;
+  if (tokenizer === undefined) return { preprocess, templates };
+  try {
+    return { preprocess, templates, tokenizer: tokenizerFromJson(tokenizer) };
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}

@@ -73,10 +73,11 @@ export function weightsOf(direction: Direction, interpolation: Interpolation): C
 
 /** The same in fixed point. */
 export function fixedPoint(exact: Coefficients<Float64Array>): Coefficients {
-  const weights = Int32Array.from(exact.weights, (x) => {
-    const scaled = x * (1 << PRECISION_BITS);
-    return Math.trunc(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
-  });
+  const weights = new Int32Array(exact.weights.length);
+  for (let i = 0; i < weights.length; i++) {
+    const scaled = (exact.weights[i] ?? 0) * (1 << PRECISION_BITS);
+    weights[i] = Math.trunc(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+  }
   return { ...exact, weights };
 }
 

@@ -3,10 +3,15 @@ import type { Sharp } from "sharp";
 import { decodeBmp, isBmp } from "./bmp.ts";
 import { deepToRgb } from "./deep.ts";
 import { decodeGif, isGif } from "./gif.ts";
-import { BLACK_AND_WHITE, grayImage, padded, unpremultiplied, withAlpha } from "./modes.ts";
+import { decodeJpeg, decodePart, type JpegHeader, readJpegHeader } from "./jpeg.ts";
+import { type Kernels, Space, simdKernels } from "./kernels.ts";
+import { BLACK_AND_WHITE, fullPalette, grayImage, unpremultiplied, withAlpha } from "./modes.ts";
 import { readPngHeader } from "./png.ts";
-import type { DecodedImage } from "./rgb.ts";
+import { type PreprocessConfig, padded, placementOf, preprocess } from "./preprocess.ts";
+import { resamplingOf } from "./resample.ts";
+import type { DecodedImage, RgbImage } from "./rgb.ts";
 import { loadSharp } from "./sharp.ts";
+import { resamplePlaced } from "./simd.ts";
 import { readTiffHeader } from "./tiff.ts";
 import { cmykToRgb } from "./transform.ts";
 
@@ -28,18 +33,43 @@ const FORMATS = new Set(["jpeg", "png", "webp", "tiff", "heif"]);
  * rotation, colour profiles and gamma are not applied; 16 bits keep their high byte, in gray they are cut off at 255. Alpha
  * and the like come along for `preprocess`. Errors are one line that names the file.
  */
-export async function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
-  const name = options.name ?? (typeof input === "string" ? input : "image");
-  const maxPixels = options.maxPixels ?? MAX_PIXELS;
+export function decodeImage(input: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
+  return withBytes(input, options, async (bytes, maxPixels) => {
+    const jpeg = jpegHere(bytes, maxPixels);
+    return (jpeg && decodeJpeg(jpeg.kernels, bytes, jpeg.header)) ?? decodeOther(bytes, maxPixels);
+  });
+}
+
+/** `preprocess(await decodeImage(input))`, but of a JPEG no more is computed than the result needs. */
+export function preprocessFile(
+  input: string | Uint8Array,
+  config: PreprocessConfig,
+  options: DecodeOptions = {},
+): Promise<RgbImage> {
+  return withBytes(input, options, async (bytes, maxPixels) => {
+    const jpeg = jpegHere(bytes, maxPixels);
+    return (jpeg && preprocessJpeg(jpeg, bytes, config)) ?? preprocess(await decodeOther(bytes, maxPixels), config);
+  });
+}
+
+async function withBytes<Result>(
+  input: string | Uint8Array,
+  { name = typeof input === "string" ? input : "image", maxPixels = MAX_PIXELS }: DecodeOptions,
+  decode: (bytes: Uint8Array, maxPixels: number) => Promise<Result>,
+): Promise<Result> {
   try {
     const bytes = typeof input === "string" ? await readBounded(input) : input;
     if (bytes.length === 0) throw new Error("the file is empty");
-    if (isGif(bytes)) return decodeGif(bytes, maxPixels);
-    if (isBmp(bytes)) return decodeBmp(bytes, maxPixels);
-    return await decodeBySharp(bytes, maxPixels);
+    return await decode(bytes, maxPixels);
   } catch (error) {
     throw new Error(`${name}: cannot be decoded: ${firstLine(error)}`);
   }
+}
+
+function decodeOther(bytes: Uint8Array, maxPixels: number): DecodedImage | Promise<DecodedImage> {
+  if (isGif(bytes)) return decodeGif(bytes, maxPixels);
+  if (isBmp(bytes)) return decodeBmp(bytes, maxPixels);
+  return decodeBySharp(bytes, maxPixels);
 }
 
 async function readBounded(path: string): Promise<Uint8Array> {
@@ -56,6 +86,35 @@ function firstLine(error: unknown): string {
       .trim()
       .split("\n")[0] ?? ""
   );
+}
+
+/** Larger JPEGs are decoded in sharp's threads instead, lest they block everything else for more than some 10 ms. */
+const MAX_PIXELS_HERE = 1 << 21;
+
+interface JpegHere {
+  readonly header: JpegHeader;
+  readonly kernels: Kernels;
+}
+
+function jpegHere(bytes: Uint8Array, maxPixels: number): JpegHere | undefined {
+  const header = readJpegHeader(bytes);
+  if (!header || header.width * header.height > Math.min(maxPixels, MAX_PIXELS_HERE)) return;
+  const kernels = simdKernels();
+  return kernels && { header, kernels };
+}
+
+function preprocessJpeg(
+  { header, kernels }: JpegHere,
+  bytes: Uint8Array,
+  config: PreprocessConfig,
+): RgbImage | undefined {
+  const { target, interpolation, crop, size } = placementOf(header, config);
+  const resampling = resamplingOf(header, { ...target, interpolation, crop });
+  const space = new Space(kernels);
+  const part = decodePart(space, bytes, header, resampling.needed);
+  if (!part) return;
+  const { fill } = config;
+  return padded(resamplePlaced(space, part, resampling), size, [fill, fill, fill]);
 }
 
 async function decodeBySharp(bytes: Uint8Array, maxPixels: number): Promise<DecodedImage> {
@@ -114,14 +173,14 @@ function inItsMode(image: DecodedImage, bytes: Uint8Array): DecodedImage {
   const { alpha, ...rgb } = image;
   const png = readPngHeader(bytes);
   if (png) {
-    if (png.colourType === 3) return { ...rgb, palette: padded(png.palette) };
+    if (png.colourType === 3) return { ...rgb, palette: fullPalette(png.palette) };
     if (png.bits === 1) return { ...rgb, palette: BLACK_AND_WHITE };
     return png.colourType >= 4 ? image : rgb;
   }
   if (isWebpWithoutAlpha(bytes)) return rgb;
   const tiff = readTiffHeader(bytes);
   if (!tiff) return image;
-  if (tiff.palette) return { ...rgb, palette: padded(tiff.palette) };
+  if (tiff.palette) return { ...rgb, palette: fullPalette(tiff.palette) };
   if (tiff.isBilevel) return { ...rgb, palette: BLACK_AND_WHITE };
   if (tiff.extra === "unspecified") return rgb;
   return alpha && tiff.extra === "premultiplied" ? { ...unpremultiplied(rgb, alpha), alpha } : image;

@@ -3,7 +3,7 @@ import type { DecodedImage } from "./rgb.ts";
 
 /** Indices of a palette that a file does not define are black. */
 export function paletteImage(width: number, height: number, indices: Uint8Array, colours: Uint8Array): DecodedImage {
-  const palette = padded(colours);
+  const palette = fullPalette(colours);
   const data = new Uint8Array(width * height * 3);
   for (let i = 0, o = 0; o < data.length; i++) {
     const p = (indices[i] ?? 0) * 3;
@@ -15,7 +15,7 @@ export function paletteImage(width: number, height: number, indices: Uint8Array,
 }
 
 /** A table of 256 colours. */
-export function padded(colours: Uint8Array): Uint8Array {
+export function fullPalette(colours: Uint8Array): Uint8Array {
   const palette = new Uint8Array(768);
   palette.set(colours.subarray(0, 768));
   return palette;

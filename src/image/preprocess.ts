@@ -27,77 +27,83 @@ export interface PreprocessConfig {
  * @throws one line if a size or the picture's length is wrong
  */
 export function preprocess(image: DecodedImage, config: PreprocessConfig): RgbImage {
-  const [height, width] = typeof config.size === "number" ? [config.size, config.size] : config.size;
-  if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0))
-    throw new Error(`preprocess: size must be a whole number of pixels, got ${String(config.size)}`);
   const expected = image.width * image.height * 3;
   if (expected === 0 || image.data.length !== expected)
     throw new Error(
       `preprocess: ${image.width} x ${image.height} pixels need ${expected} bytes of RGB, got ${image.data.length}`,
     );
+  const { target, crop, interpolation, size } = placementOf(image, config);
+  const part = resizeAndCrop(image, target.width, target.height, interpolation, crop);
+  return padded(part, size, fillOf(image, config.fill));
+}
+
+/** What becomes of a picture of some size. */
+export interface Placement {
+  /** Of the whole picture after the resize. */
+  readonly target: Size;
+  readonly interpolation: Interpolation;
+  /** The part of that which is kept. */
+  readonly crop: Rectangle;
+  /** Of the result: if larger than the crop, the rest is filled. */
+  readonly size: Size;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @throws one line if the configuration is wrong or nothing of the picture would be left */
+export function placementOf(image: Size, config: PreprocessConfig): Placement {
+  const [height, width] = typeof config.size === "number" ? [config.size, config.size] : config.size;
+  if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0))
+    throw new Error(`preprocess: size must be a whole number of pixels, got ${String(config.size)}`);
   const { resize, fill } = config;
   if (!(Number.isInteger(fill) && fill >= 0 && fill <= 255))
     throw new Error(`preprocess: fill must be a whole number from 0 to 255, got ${fill}`);
   // torchvision has no say in a size that is not square: open_clip's own class resizes then, always bicubic.
-  const ownClass = resize === "longest" || (resize === "shortest" && width !== height);
-  const interpolation = resize === "shortest" && ownClass ? "bicubic" : config.interpolation;
-  if (resize === "squash") return resizeAndCrop(image, width, height, interpolation);
-  const [toWidth, toHeight] = ownClass
-    ? scaledBy(image, width, height, resize === "longest")
-    : shorterSide(image, width);
-  return cropOrPad(image, toWidth, toHeight, width, height, interpolation, resize === "longest" ? fill : 0);
+  const isOwnClass = resize === "longest" || (resize === "shortest" && width !== height);
+  const interpolation = resize === "shortest" && isOwnClass ? "bicubic" : config.interpolation;
+  const size = { width, height };
+  const target =
+    resize === "squash" ? size : isOwnClass ? scaledBy(image, size, resize === "longest") : shorterSide(image, width);
+  const crop = {
+    left: target.width > width ? roundHalfToEven((target.width - width) / 2) : 0,
+    top: target.height > height ? roundHalfToEven((target.height - height) / 2) : 0,
+    width: Math.min(width, target.width),
+    height: Math.min(height, target.height),
+  };
+  return { target, interpolation, crop, size };
 }
 
 /** The shorter side becomes `size`, the longer one is truncated (torchvision's `Resize`). */
-function shorterSide({ width, height }: RgbImage, size: number): [width: number, height: number] {
-  return width <= height ? [size, Math.trunc((size * height) / width)] : [Math.trunc((size * width) / height), size];
+function shorterSide({ width, height }: Size, size: number): Size {
+  return width <= height
+    ? { width: size, height: Math.trunc((size * height) / width) }
+    : { width: Math.trunc((size * width) / height), height: size };
 }
 
 /** Both sides by one factor, rounded (open_clip's `ResizeKeepRatio`). */
-function scaledBy(image: RgbImage, width: number, height: number, fit: boolean): [width: number, height: number] {
-  const across = image.width / width;
-  const down = image.height / height;
-  const ratio = fit ? Math.max(across, down) : Math.min(across, down);
-  const [toWidth, toHeight] = [roundHalfToEven(image.width / ratio), roundHalfToEven(image.height / ratio)];
-  if (toWidth > 0 && toHeight > 0) return [toWidth, toHeight];
-  throw new Error(
-    `preprocess: ${image.width} x ${image.height} fitted into ${width} x ${height} would be ${toWidth} x ${toHeight}`,
-  );
+function scaledBy(image: Size, size: Size, isFitted: boolean): Size {
+  const across = image.width / size.width;
+  const down = image.height / size.height;
+  const ratio = isFitted ? Math.max(across, down) : Math.min(across, down);
+  const target = { width: roundHalfToEven(image.width / ratio), height: roundHalfToEven(image.height / ratio) };
+  if (target.width > 0 && target.height > 0) return target;
+  const sizes = [image, size, target].map(({ width, height }) => `${width} x ${height}`);
+  throw new Error(`preprocess: ${sizes[0]} fitted into ${sizes[1]} would be ${sizes[2]}`);
 }
 
-/** Resizes, then cuts the middle out of what is larger than the result and pads what is smaller. */
-function cropOrPad(
-  image: DecodedImage,
-  toWidth: number,
-  toHeight: number,
-  width: number,
-  height: number,
-  interpolation: Interpolation,
-  fill: number,
-): RgbImage {
-  const crop = {
-    left: toWidth > width ? roundHalfToEven((toWidth - width) / 2) : 0,
-    top: toHeight > height ? roundHalfToEven((toHeight - height) / 2) : 0,
-    width: Math.min(width, toWidth),
-    height: Math.min(height, toHeight),
-  };
-  const part = resizeAndCrop(image, toWidth, toHeight, interpolation, crop);
-  return part.width === width && part.height === height ? part : pad(part, width, height, fillOf(image, fill));
-}
-
-/** The smaller half of the border is before the picture. */
-function pad(image: RgbImage, width: number, height: number, colour: readonly number[]): RgbImage {
+/** In the middle of the result, the smaller half of the border before it. */
+export function padded(image: RgbImage, { width, height }: Size, colour: readonly number[]): RgbImage {
+  if (image.width === width && image.height === height) return image;
   const data = new Uint8Array(width * height * 3);
-  const at: Rectangle = {
-    left: Math.floor((width - image.width) / 2),
-    top: Math.floor((height - image.height) / 2),
-    width: image.width,
-    height: image.height,
-  };
+  const left = Math.floor((width - image.width) / 2);
+  const top = Math.floor((height - image.height) / 2);
   for (let i = 0; i < data.length; i++) data[i] = colour[i % 3] ?? 0;
-  for (let y = 0; y < at.height; y++) {
-    const row = image.data.subarray(y * at.width * 3, (y + 1) * at.width * 3);
-    data.set(row, ((at.top + y) * width + at.left) * 3);
+  for (let y = 0; y < image.height; y++) {
+    const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
+    data.set(row, ((top + y) * width + left) * 3);
   }
   return { width, height, data };
 }

@@ -3,15 +3,10 @@
  * coefficients in fixed point with 22 fractional bits, rounded and clipped to 8 bits between the two passes. Published CLIP weights were trained behind it; a floating-point resampler differs by up to 18 levels.
  */
 
-import {
-  type Coefficients,
-  type Direction,
-  fixedPoint,
-  type Interpolation,
-  PRECISION_BITS,
-  reach,
-  weightsOf,
-} from "./coefficients.ts";
+import { type Coefficients, type Direction, fixedPoint, type Interpolation, reach, weightsOf } from "./coefficients.ts";
+import { simdKernels } from "./kernels.ts";
+import * as passes from "./passes.ts";
+import * as simd from "./simd.ts";
 
 /** Interleaved 8-bit samples, `[height, width, channels]`. */
 export interface Samples {
@@ -39,82 +34,6 @@ export interface Rectangle {
   readonly height: number;
 }
 
-const HALF = 1 << (PRECISION_BITS - 1);
-
-function clip8(sum: number): number {
-  return Math.max(0, Math.min(255, sum >> PRECISION_BITS));
-}
-
-/** `firstColumn` is the column that `source` starts with. */
-function horizontalPass(
-  source: Samples,
-  firstRow: number,
-  rows: number,
-  firstColumn: number,
-  by: Coefficients,
-): Samples {
-  const { channels, data } = source;
-  const { taps, start, count, weights } = by;
-  const width = start.length;
-  const out = new Uint8Array(rows * width * channels);
-  let o = 0;
-  for (let y = 0; y < rows; y++) {
-    const row = (firstRow + y) * source.width * channels;
-    for (let x = 0; x < width; x++) {
-      const first = row + ((start[x] ?? 0) - firstColumn) * channels;
-      const w0 = x * taps;
-      const n = count[x] ?? 0;
-      if (channels === 3) {
-        let r = HALF;
-        let g = HALF;
-        let b = HALF;
-        for (let k = 0, p = first; k < n; k++, p += 3) {
-          const w = weights[w0 + k] ?? 0;
-          r = (r + Math.imul(data[p] ?? 0, w)) | 0;
-          g = (g + Math.imul(data[p + 1] ?? 0, w)) | 0;
-          b = (b + Math.imul(data[p + 2] ?? 0, w)) | 0;
-        }
-        out[o++] = clip8(r);
-        out[o++] = clip8(g);
-        out[o++] = clip8(b);
-      } else {
-        for (let c = 0; c < channels; c++) {
-          let sum = HALF;
-          for (let k = 0, p = first + c; k < n; k++, p += channels) {
-            sum = (sum + Math.imul(data[p] ?? 0, weights[w0 + k] ?? 0)) | 0;
-          }
-          out[o++] = clip8(sum);
-        }
-      }
-    }
-  }
-  return { width, height: rows, channels, data: out };
-}
-
-/** `firstRow` is the row that `source` starts with: an earlier pass leaves out what nobody needs. */
-function verticalPass(source: Samples, firstRow: number, left: number, width: number, by: Coefficients): Samples {
-  const { channels, data } = source;
-  const { taps, start, count, weights } = by;
-  const height = start.length;
-  const stride = source.width * channels;
-  const row = width * channels;
-  const out = new Uint8Array(height * row);
-  let o = 0;
-  for (let y = 0; y < height; y++) {
-    const top = ((start[y] ?? 0) - firstRow) * stride + left * channels;
-    const w0 = y * taps;
-    const n = count[y] ?? 0;
-    for (let x = 0; x < row; x++) {
-      let sum = HALF;
-      for (let k = 0, p = top + x; k < n; k++, p += stride) {
-        sum = (sum + Math.imul(data[p] ?? 0, weights[w0 + k] ?? 0)) | 0;
-      }
-      out[o++] = clip8(sum);
-    }
-  }
-  return { width, height, channels, data: out };
-}
-
 function copyPart(source: Samples, part: Rectangle): Samples {
   const { channels } = source;
   const { left, top, width, height } = part;
@@ -126,30 +45,65 @@ function copyPart(source: Samples, part: Rectangle): Samples {
   return { width, height, channels, data };
 }
 
-/** `Image.resize(size, interpolation, box)` of Pillow on any mode with 8 bits a channel, cut to `crop`. */
-export function resample(source: Samples, options: ResampleOptions): Samples {
-  const { width, height, interpolation } = options;
-  const box = options.box ?? { left: 0, top: 0, width: source.width, height: source.height };
-  const crop = options.crop ?? { left: 0, top: 0, width, height };
+/** What is computed of a picture, and from which part of it. */
+export interface Resampling {
+  readonly vertical?: Coefficients;
+  readonly horizontal?: Coefficients;
+  readonly verticalFirst: boolean;
+  /** The part of the source that is needed. */
+  readonly needed: Rectangle;
+  readonly crop: Rectangle;
+}
+
+/** `Image.resize(size, interpolation, box)` of Pillow for pictures of a size. */
+export function resamplingOf(
+  source: { readonly width: number; readonly height: number },
+  { width, height, interpolation, ...parts }: ResampleOptions,
+): Resampling {
+  const box = parts.box ?? { left: 0, top: 0, width: source.width, height: source.height };
+  const crop = parts.crop ?? { left: 0, top: 0, width, height };
   checkInside("box", box, source.width, source.height);
   checkInside("crop", crop, width, height);
-
   const plan = planOf(source, { width, height, box, crop });
   const vertical = plan.vertical && fixedPoint(weightsOf(plan.vertical, interpolation));
   const horizontal = plan.horizontal && fixedPoint(weightsOf(plan.horizontal, interpolation));
   const [top, rows] = vertical ? reach(vertical) : [crop.top, crop.height];
   const [left, columns] = horizontal ? reach(horizontal) : [crop.left, crop.width];
+  return {
+    ...(vertical ? { vertical } : {}),
+    ...(horizontal ? { horizontal } : {}),
+    verticalFirst: plan.verticalFirst,
+    needed: { left, top, width: columns, height: rows },
+    crop,
+  };
+}
 
-  if (!horizontal) {
-    return vertical
-      ? verticalPass(source, 0, left, columns, vertical)
-      : copyPart(source, { left, top, width: columns, height: rows });
-  }
-  if (!vertical) return horizontalPass(source, top, rows, 0, horizontal);
-  if (plan.verticalFirst) {
-    return horizontalPass(verticalPass(source, 0, left, columns, vertical), 0, crop.height, left, horizontal);
-  }
-  return verticalPass(horizontalPass(source, top, rows, 0, horizontal), top, 0, crop.width, vertical);
+/** `Image.resize(size, interpolation, box)` of Pillow on any mode with 8 bits a channel, cut to `crop`. */
+export function resample(source: Samples, options: ResampleOptions): Samples {
+  const { vertical, horizontal, verticalFirst, needed, crop } = resamplingOf(source, options);
+  const { left, top, width: columns, height: rows } = needed;
+  const { across, down } = passesFor(source.channels);
+  if (!horizontal) return vertical ? down(source, 0, left, columns, vertical) : copyPart(source, needed);
+  if (!vertical) return across(source, top, rows, 0, horizontal);
+  return verticalFirst
+    ? across(down(source, 0, left, columns, vertical), 0, crop.height, left, horizontal)
+    : down(across(source, top, rows, 0, horizontal), top, 0, crop.width, vertical);
+}
+
+interface Passes {
+  across(source: Samples, firstRow: number, rows: number, firstColumn: number, by: Coefficients): Samples;
+  down(source: Samples, firstRow: number, left: number, width: number, by: Coefficients): Samples;
+}
+
+const script: Passes = { across: passes.horizontalPass, down: passes.verticalPass };
+
+function passesFor(channels: number): Passes {
+  const kernels = channels >= 3 ? simdKernels() : undefined;
+  if (!kernels) return script;
+  return {
+    across: (...pass) => simd.horizontalPass(kernels, ...pass),
+    down: (...pass) => simd.verticalPass(kernels, ...pass),
+  };
 }
 
 /** What Pillow's two passes are and which comes first; a direction that keeps its size is copied, not filtered. */

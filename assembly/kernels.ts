@@ -1,0 +1,4 @@
+/** What `kernels.wasm` exports. */
+export { toRgb } from "./colour";
+export { decodeScan, unstuff } from "./jpeg";
+export { acrossFour, acrossRgb, down } from "./resample";

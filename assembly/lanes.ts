@@ -1,0 +1,15 @@
+/** Lanes of 16 bits. */
+/** The first four of both, in turns. */
+export function low(a: v128, b: v128): v128 {
+  return v128.shuffle<u16>(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+/** The last four of both, in turns. */
+export function high(a: v128, b: v128): v128 {
+  return v128.shuffle<u16>(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
+/** Two constants, for the low and the high word of each 32 bits. */
+export function pair(a: i32, b: i32): v128 {
+  return i32x4.splat((a & 0xffff) | (b << 16));
+}

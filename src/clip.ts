@@ -1,7 +1,7 @@
 import { inBatches, mapAhead } from "./ahead.ts";
 import type { Engine, Quantization } from "./engine/engine.ts";
 import type { HubOptions } from "./hub/index.ts";
-import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess } from "./image/index.ts";
+import { type DecodedImage, type PreprocessConfig, preprocess, preprocessFile } from "./image/index.ts";
 import { bufferShapes, type ClipConfig, parameterShapes } from "./model/index.ts";
 import type { OpenPretrained, PretrainedOptions } from "./pretrained/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
@@ -290,8 +290,9 @@ export class CLIP {
 
   async #pixels(image: ImageInput | undefined): Promise<Uint8Array> {
     if (image === undefined) throw new Error("encodeImage: expected a picture, got undefined");
-    const decoded = typeof image === "string" || image instanceof Uint8Array ? await decodeImage(image) : image;
-    return preprocess(decoded, this.#model.preprocess).data;
+    const isFile = typeof image === "string" || image instanceof Uint8Array;
+    const { preprocess: config } = this.#model;
+    return (isFile ? await preprocessFile(image, config) : preprocess(image, config)).data;
   }
 }
 

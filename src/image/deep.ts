@@ -1,7 +1,8 @@
 /** Gray pictures of more than 8 bits: resampled as they are, in double precision, and cut off at 255 on the way to RGB. */
 import { type Coefficients, type Interpolation, reach, weightsOf } from "./coefficients.ts";
-import { planOf, type Rectangle } from "./resample.ts";
+import { planOf } from "./resample.ts";
 import type { DeepGray, RgbImage } from "./rgb.ts";
+import type { Rectangle } from "./samples.ts";
 
 /** `[height, width]` in Pillow's modes I;16, I and F. */
 interface Plane {

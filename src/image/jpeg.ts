@@ -4,8 +4,8 @@
  * decoding itself; whatever is rarer is left to the library.
  */
 import { type Kernels, Space } from "./kernels.ts";
-import type { Rectangle } from "./resample.ts";
 import type { RgbImage } from "./rgb.ts";
+import type { Rectangle } from "./samples.ts";
 import type { Placed } from "./simd.ts";
 
 interface Component {

@@ -1,4 +1,5 @@
-import { checkInside, type Rectangle, type Samples } from "./resample.ts";
+import { checkInside } from "./resample.ts";
+import type { Rectangle, Samples } from "./samples.ts";
 
 /** Pillow's nearest neighbour, cut to `crop`. */
 export function resampleNearest(source: Samples, width: number, height: number, crop: Rectangle): Samples {

@@ -1,6 +1,6 @@
 /** Both passes of the resampler in TypeScript: what the kernels compute, where there are none. */
 import { type Coefficients, PRECISION_BITS } from "./coefficients.ts";
-import type { Samples } from "./resample.ts";
+import type { Samples } from "./samples.ts";
 
 const HALF = 1 << (PRECISION_BITS - 1);
 

@@ -1,6 +1,6 @@
 import type { Interpolation } from "./coefficients.ts";
-import type { Rectangle } from "./resample.ts";
 import type { DecodedImage, RgbImage } from "./rgb.ts";
+import type { Rectangle } from "./samples.ts";
 import { fillOf, resizeAndCrop } from "./transform.ts";
 
 /** What a model wants of its pictures: everything that must agree with how its weights were trained. */

@@ -6,15 +6,8 @@
 import { type Coefficients, type Direction, fixedPoint, type Interpolation, reach, weightsOf } from "./coefficients.ts";
 import { simdKernels } from "./kernels.ts";
 import * as passes from "./passes.ts";
+import type { Rectangle, Resampling, Samples } from "./samples.ts";
 import * as simd from "./simd.ts";
-
-/** Interleaved 8-bit samples, `[height, width, channels]`. */
-export interface Samples {
-  readonly width: number;
-  readonly height: number;
-  readonly channels: number;
-  readonly data: Uint8Array;
-}
 
 export interface ResampleOptions {
   /** Size of the whole result in pixels. */
@@ -27,13 +20,6 @@ export interface ResampleOptions {
   readonly crop?: Rectangle;
 }
 
-export interface Rectangle {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
-
 function copyPart(source: Samples, part: Rectangle): Samples {
   const { channels } = source;
   const { left, top, width, height } = part;
@@ -43,16 +29,6 @@ function copyPart(source: Samples, part: Rectangle): Samples {
     data.set(source.data.subarray(from, from + width * channels), y * width * channels);
   }
   return { width, height, channels, data };
-}
-
-/** What is computed of a picture, and from which part of it. */
-export interface Resampling {
-  readonly vertical?: Coefficients;
-  readonly horizontal?: Coefficients;
-  readonly verticalFirst: boolean;
-  /** The part of the source that is needed. */
-  readonly needed: Rectangle;
-  readonly crop: Rectangle;
 }
 
 /** `Image.resize(size, interpolation, box)` of Pillow for pictures of a size. */

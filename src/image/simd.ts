@@ -1,7 +1,7 @@
 /** Both passes of the resampler by the kernels: what `passes.ts` computes, bit for bit. */
 import type { Coefficients } from "./coefficients.ts";
 import { type Kernels, Space } from "./kernels.ts";
-import type { Resampling, Samples } from "./resample.ts";
+import type { Resampling, Samples } from "./samples.ts";
 
 /** What a weight is split at; see `assembly/resample.ts`. */
 const SPLIT = 11;

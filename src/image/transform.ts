@@ -1,8 +1,9 @@
 import type { Interpolation } from "./coefficients.ts";
 import { deepToRgb, resampleDeep } from "./deep.ts";
 import { resampleNearest } from "./nearest.ts";
-import { type Rectangle, resample, type Samples } from "./resample.ts";
+import { resample } from "./resample.ts";
 import type { DecodedImage, RgbImage } from "./rgb.ts";
+import type { Rectangle, Samples } from "./samples.ts";
 
 /** Resizes the whole picture to `width` x `height` in the mode it was stored in, cuts `crop` out of it, converts to RGB. */
 export function resizeAndCrop(

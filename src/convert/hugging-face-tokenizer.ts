@@ -1,13 +1,15 @@
 /** Hugging Face's files of a byte-pair tokenizer of CLIP's kind. */
 import { byteCharacters, endOfWord } from "../tokenizer/bytes.ts";
-import type { Tokenizer } from "../tokenizer/index.ts";
+import type { HuggingFaceTokenizerOptions, Tokenizer } from "../tokenizer/index.ts";
 
 const START = "<|startoftext|>";
 const END = "<|endoftext|>";
 
 /** Contents by file name: `vocab.json`, `merges.txt`, `tokenizer.json` and what tells transformers how to use them. */
 export function huggingFaceTokenizer(tokenizer: Tokenizer, contextLength: number): Readonly<Record<string, string>> {
-  const { merges } = tokenizer.toJSON();
+  const saved = tokenizer.toJSON();
+  if ("kind" in saved) return foreignTokenizer(saved.tokenizer, saved.options, contextLength);
+  const { merges } = saved;
   const tokens = [
     ...byteCharacters,
     ...byteCharacters.map((character) => character + endOfWord),
@@ -88,5 +90,24 @@ export function huggingFaceTokenizer(tokenizer: Tokenizer, contextLength: number
         merges,
       },
     }),
+  };
+}
+
+/** One of Hugging Face's own. */
+function foreignTokenizer(
+  tokenizer: unknown,
+  { end, padding, start }: HuggingFaceTokenizerOptions,
+  contextLength: number,
+): Readonly<Record<string, string>> {
+  const config = {
+    tokenizer_class: "PreTrainedTokenizerFast",
+    model_max_length: contextLength,
+    eos_token: end,
+    pad_token: padding,
+    ...(start !== undefined && { bos_token: start }),
+  };
+  return {
+    "tokenizer.json": JSON.stringify(tokenizer),
+    "tokenizer_config.json": `${JSON.stringify(config, undefined, 2)}\n`,
   };
 }

@@ -13,12 +13,13 @@ import {
 } from "../model/index.ts";
 import { checked } from "./json-file.ts";
 import { siglipTrunk } from "./timm-trunk.ts";
+import type { NamedTokenizer } from "./tokenizer-choice.ts";
 
 export interface OpenClipConfig {
   readonly config: ClipConfig;
   readonly preprocess: PreprocessConfig;
   /** Which tokenizer it asks for by name; undefined for the official vocabulary. */
-  readonly tokenizer: string | undefined;
+  readonly tokenizer: NamedTokenizer | undefined;
   /** What was assumed, a line each. */
   readonly notes: readonly string[];
 }
@@ -180,9 +181,17 @@ export function readOpenClipConfig(json: unknown, path: string): OpenClipConfig 
       deviation: given?.std ?? (siglip && !given ? half : PIXEL_DEVIATION),
       fill: given?.fill_color ?? 0,
     },
-    tokenizer: model.text_cfg.hf_tokenizer_name ?? undefined,
+    tokenizer: namedTokenizer(model.text_cfg),
     notes,
   };
+}
+
+function namedTokenizer({
+  hf_tokenizer_name: name,
+  tokenizer_kwargs: options,
+}: Parsed["text_cfg"]): NamedTokenizer | undefined {
+  const clean = options?.clean;
+  return name ? { name, clean: typeof clean === "string" ? clean : undefined } : undefined;
 }
 
 type Fail = (field: string, what: string) => never;

@@ -14,7 +14,7 @@ import { type HuggingFaceKind, huggingFaceSource, readHuggingFaceConfig } from "
 import { huggingFaceDefault, readHuggingFacePreprocess } from "./hugging-face-preprocess.ts";
 import { readJson } from "./json-file.ts";
 import { openClipSource, readOpenClipConfig } from "./open-clip-config.ts";
-import { chooseTokenizer } from "./tokenizer-choice.ts";
+import { chooseTokenizer, type NamedTokenizer } from "./tokenizer-choice.ts";
 
 export interface PretrainedOptions {
   /** Of weights that come without a configuration, since they do not show it. @default quickGelu, with a warning */
@@ -111,7 +111,7 @@ interface Said {
   readonly format: PretrainedFormat;
   readonly config: ClipConfig;
   readonly preprocess: PreprocessConfig;
-  readonly tokenizer: string | undefined;
+  readonly tokenizer: NamedTokenizer | undefined;
   readonly source: ReturnType<typeof openClipSource>;
   readonly guesses: readonly Guess[];
 }

@@ -1,11 +1,22 @@
 import { inBatches, mapAhead } from "./ahead.ts";
-import type { Engine, Quantization } from "./engine/engine.ts";
+import { averaged, dotProduct, meanDirection, normalized, type Prediction, rank } from "./directions.ts";
+import type { Engine, Quantization, StoredTensors } from "./engine/engine.ts";
+import {
+  createExplainer,
+  type Explainer,
+  type ExplainMethod,
+  methodOf,
+  type Region,
+  seenRegion,
+} from "./explain/index.ts";
 import type { HubOptions } from "./hub/index.ts";
-import { type DecodedImage, type PreprocessConfig, preprocess, preprocessFile } from "./image/index.ts";
+import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess, preprocessFile } from "./image/index.ts";
 import { bufferShapes, type ClipConfig, parameterShapes } from "./model/index.ts";
 import type { OpenPretrained, PretrainedOptions } from "./pretrained/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
 import { createTowers, type Towers } from "./towers.ts";
+
+export { dotProduct, meanDirection, NONE_OF_THESE, type Prediction, rank } from "./directions.ts";
 
 /** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
 export type ImageInput = string | Uint8Array | DecodedImage;
@@ -46,14 +57,6 @@ export interface ClassifyOptions extends Pick<EncodeTextOptions, "longText"> {
   readonly threshold?: number;
 }
 
-export interface Prediction {
-  readonly label: string;
-  /** Softmax over the labels of similarity times the model's learned scale. */
-  readonly probability: number;
-  /** Cosine of the image with the label's prompts, -1 to 1. */
-  readonly similarity: number;
-}
-
 /** One normalised row for each label: [labels, embedDim]. */
 export interface Classifier {
   readonly labels: readonly string[];
@@ -61,8 +64,24 @@ export interface Classifier {
   readonly weights: readonly Float32Array[];
 }
 
-/** The answer where no label reaches the threshold. */
-export const NONE_OF_THESE = "none of these";
+export interface ExplainOptions extends Pick<EncodeTextOptions, "longText"> {
+  /** Texts that the picture is not to be explained by: what they have in common with the text is taken out. @default none */
+  readonly against?: readonly string[];
+}
+
+/** What of a picture speaks for a text. */
+export interface Explanation {
+  /** [height, width], row by row from the top left; 0 or more, on no fixed scale. */
+  readonly heat: Float32Array;
+  /** Of the heat: patches of a vision transformer, positions of a ResNet's last stage. */
+  readonly width: number;
+  readonly height: number;
+  /** The part of the picture that the heat covers, in its pixels: what preprocessing left of it. */
+  readonly region: Region;
+  /** Cosine of the picture with the text. */
+  readonly similarity: number;
+  readonly method: ExplainMethod;
+}
 
 /** Pictures, and positions of texts, that are encoded at once at most: larger batches are no faster and take more memory. */
 const LARGEST = { pictures: 16, positions: 1024 } as const;
@@ -74,7 +93,9 @@ export class CLIP {
   readonly #fingerprint: string;
   readonly #engine: Engine;
   readonly #ownsEngine: boolean;
+  readonly #weights: StoredTensors;
   readonly #towers: Towers;
+  #explainer: Explainer | undefined;
   readonly #classifiers = new Map<string, Promise<Classifier>>();
 
   private constructor(
@@ -94,8 +115,8 @@ export class CLIP {
     const types = Object.fromEntries(
       Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32", shape } as const]),
     );
-    const weights = { types, fingerprint, read: model.readWeights };
-    this.#towers = createTowers(engine, config, weights, model.preprocess, quantize);
+    this.#weights = { types, fingerprint, read: model.readWeights };
+    this.#towers = createTowers(engine, config, this.#weights, model.preprocess, quantize);
   }
 
   /**
@@ -281,9 +302,40 @@ export class CLIP {
     return { labels, templates, weights };
   }
 
+  /**
+   * A heat map of what of a picture raises its similarity with a text: for vision transformers the relevance of Chefer et al. 2021
+   * (arXiv 2103.15679), gradient-weighted attention through all blocks; for ResNets Grad-CAM (arXiv 1610.02391) on the last stage.
+   * @throws one line if the picture cannot be read or the text is too long
+   */
+  async explain(
+    image: ImageInput,
+    text: string,
+    { against = [], longText = "error" }: ExplainOptions = {},
+  ): Promise<Explanation> {
+    const { config, preprocess: transform } = this.#model;
+    const isFile = typeof image === "string" || image instanceof Uint8Array;
+    const picture = isFile ? await decodeImage(image) : image;
+    const [own, ...others] = await this.encodeText([text, ...against], { normalize: true, longText });
+    if (!own) throw new Error("explain: expected a text, got none");
+    // The score is a logit, as in the paper's code: the temperature weighs the blocks' products against each other.
+    const scale = this.logitScale;
+    const mean = (i: number): number =>
+      others.reduce((sum, row) => sum + (row[i] ?? 0), 0) / Math.max(1, others.length);
+    const direction = own.map((value, i) => scale * (value - mean(i)));
+    this.#explainer ??= createExplainer(this.#engine, config, this.#weights, transform);
+    const found = await this.#explainer.explain(preprocess(picture, transform).data, direction);
+    return {
+      ...{ heat: found.heat, width: found.columns, height: found.rows },
+      region: seenRegion(picture, transform),
+      similarity: dotProduct(found.features, own),
+      method: methodOf(config),
+    };
+  }
+
   /** Lets go of the compiled programs, and of the engine if it was not given. */
   async close(): Promise<void> {
     await this.#towers.close();
+    await this.#explainer?.close();
     await this.#model.close();
     if (this.#ownsEngine) await this.#engine.close();
   }
@@ -316,56 +368,4 @@ function only<T>(list: readonly T[]): T {
 /** A matrix [rows, width] as its rows. */
 function rowsOf(data: Float32Array, width: number): Float32Array[] {
   return Array.from({ length: data.length / width }, (_, i) => data.slice(i * width, (i + 1) * width));
-}
-
-function lengthOf(row: Float32Array): number {
-  let squares = 0;
-  for (const x of row) squares += x * x;
-  return Math.sqrt(squares);
-}
-
-function normalized(row: Float32Array): Float32Array {
-  const length = lengthOf(row);
-  return row.map((x) => x / length);
-}
-
-/** Rows of one owner as one: their mean direction, of length 1; a row by itself stays what it is. */
-function averaged(rows: readonly Float32Array[], owners: Int32Array): Float32Array[] {
-  const groups: Float32Array[][] = [];
-  for (const [i, row] of rows.entries()) {
-    const owner = owners[i] ?? 0;
-    groups[owner] ??= [];
-    groups[owner].push(row);
-  }
-  return groups.map((parts) => (parts.length === 1 ? only(parts) : meanDirection(parts.map(normalized))));
-}
-
-/** The normalised mean of rows that are normalised. */
-export function meanDirection(rows: readonly Float32Array[]): Float32Array {
-  const sum = new Float64Array(rows[0]?.length ?? 0);
-  for (const row of rows) for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] ?? 0) + (row[i] ?? 0);
-  return normalized(Float32Array.from(sum, (x) => x / rows.length));
-}
-
-export function dotProduct(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i] ?? 0) * (b[i] ?? 0);
-  return sum;
-}
-
-/** Predictions from normalised features, the best first. */
-export function rank(
-  features: Float32Array,
-  labels: readonly string[],
-  weights: readonly Float32Array[],
-  scale: number,
-  threshold?: number,
-): Prediction[] {
-  const similar = labels.map((label, i) => ({ label, similarity: dotProduct(features, weights[i] ?? features) }));
-  if (threshold !== undefined) similar.push({ label: NONE_OF_THESE, similarity: threshold });
-  similar.sort((a, b) => b.similarity - a.similarity);
-  const highest = similar[0]?.similarity ?? 0;
-  const odds = similar.map(({ similarity }) => Math.exp(scale * (similarity - highest)));
-  const total = odds.reduce((sum, x) => sum + x, 0);
-  return similar.map(({ label, similarity }, i) => ({ label, probability: (odds[i] ?? 0) / total, similarity }));
 }

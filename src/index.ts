@@ -5,6 +5,8 @@ export {
   type ClassifyOptions,
   type EncodeOptions,
   type EncodeTextOptions,
+  type ExplainOptions,
+  type Explanation,
   type ImageInput,
   type LoadOptions,
   NONE_OF_THESE,
@@ -17,6 +19,7 @@ export { classWeights } from "./eval/class-weights.ts";
 export { openClassFolders } from "./eval/image-folder.ts";
 export { TEMPLATES } from "./eval/prompts.ts";
 export { type ZeroShotResult, zeroShot } from "./eval/zero-shot.ts";
+export { heatOverlay } from "./explain/index.ts";
 export { type DownloadProgress, HubError, type HubOptions, modelPath } from "./hub/index.ts";
 export type { PreprocessConfig } from "./image/index.ts";
 export { type ClipConfig, CONFIGS } from "./model/index.ts";

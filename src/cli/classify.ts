@@ -15,7 +15,7 @@ import {
   quantizeOption,
   threadsOption,
 } from "./model-flag.ts";
-import { cosine, whole } from "./options.ts";
+import { collected, cosine, whole } from "./options.ts";
 import { print } from "./output.ts";
 import { countPictures, picturesIn } from "./pictures.ts";
 
@@ -56,8 +56,6 @@ Examples:
     .action(async (inputs: readonly string[], flags: Flags) => {
       process.exitCode = await classify(inputs, flags);
     });
-
-const collected = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 /** Pictures that are encoded together. */
 const BATCH = 32;

@@ -15,6 +15,7 @@ import {
   quantizeOption,
   threadsOption,
 } from "./model-flag.ts";
+import { collected } from "./options.ts";
 import { print } from "./output.ts";
 import { countPictures, picturesIn } from "./pictures.ts";
 
@@ -37,11 +38,7 @@ export const embedCommand = (): Command =>
     .description("Compute features of pictures or of texts and keep them in a file.")
     .argument("[image...]", "pictures or folders of pictures, with the folders in them")
     .requiredOption("-o, --out <file>", "what to write: a name that ends in .safetensors, .npy or .jsonl")
-    .option(
-      "--text <text>",
-      "a text instead of pictures; several are possible",
-      (text, before: readonly string[] = []) => [...before, text],
-    )
+    .option("--text <text>", "a text instead of pictures; several are possible", collected)
     .option("--texts <file>", "texts instead of pictures, one a line; - is the standard input")
     .addOption(modelOption())
     .option("--raw", "features as the encoder gives them (default: of length 1, whose dot products are cosines)")

@@ -5,6 +5,7 @@ import { classifyCommand } from "./classify.ts";
 import { convertCommand } from "./convert.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
+import { explainCommand } from "./explain.ts";
 import { lineOf } from "./failure.ts";
 import { inspectCommand } from "./inspect.ts";
 import { endWithReader } from "./output.ts";
@@ -21,6 +22,7 @@ const program = new Command("clip-ts")
   .addCommand(trainCommand())
   .addCommand(classifyCommand())
   .addCommand(embedCommand())
+  .addCommand(explainCommand())
   .addCommand(zeroshotCommand())
   .addCommand(tokenizeCommand())
   .addCommand(preprocessCommand())

@@ -24,3 +24,8 @@ export function cosine(text: string): number {
   if (text.trim() !== "" && value >= -1 && value <= 1) return value;
   throw new InvalidArgumentError("expected a cosine similarity from -1 to 1");
 }
+
+/** Of options that can be given several times. */
+export function collected(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
+}

@@ -268,19 +268,30 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
 
 /**
  * Gradients of a scalar to some tensors, as new tensors of the same shapes; zeros where the scalar does not depend on one.
- * The tensors of `to` count as independent variables, also where one is computed from another. Throws if `of` is no floating scalar.
+ * The tensors of `to` count as independent variables, also where one is computed from another, unless `total` derivatives are
+ * wanted: then what one changes in another counts too. Throws if `of` is no floating scalar.
  */
-export function gradients(of: Tensor, to: readonly Tensor[]): Tensor[] {
+export function gradients(of: Tensor, to: readonly Tensor[], options: PullbackOptions = {}): Tensor[] {
   if (elements(of.shape) !== 1) throw new Error(`gradients: expected a scalar, got ${show(of)}`);
   if (!isFloat(of.dtype)) throw new Error(`gradients: expected a floating dtype, got ${show(of)}`);
-  return pullback([of], [constant(1, of.dtype, of.shape)], to);
+  return pullback([of], [constant(1, of.dtype, of.shape)], to, options);
+}
+
+export interface PullbackOptions {
+  /** @default false */
+  readonly total?: boolean;
 }
 
 /** Vector-Jacobian products: gradients to `to` of the sum of `of[i] * cotangents[i]`. */
-export function pullback(of: readonly Tensor[], cotangents: readonly Tensor[], to: readonly Tensor[]): Tensor[] {
+export function pullback(
+  of: readonly Tensor[],
+  cotangents: readonly Tensor[],
+  to: readonly Tensor[],
+  { total = false }: PullbackOptions = {},
+): Tensor[] {
   if (of.length !== cotangents.length)
     throw new Error(`pullback: expected a cotangent for each of ${of.length} results, got ${cotangents.length}`);
-  const order = inOrder(of, to);
+  const order = inOrder(of, total ? [] : to);
   const wanted = new Set(to);
   const depends = new Set<Tensor>(to);
   for (const y of order) if (y.inputs.some((x) => depends.has(x))) depends.add(y);
@@ -295,7 +306,7 @@ export function pullback(of: readonly Tensor[], cotangents: readonly Tensor[], t
   }
   for (const y of order.reverse()) {
     const g = arrived.get(y);
-    if (!g || wanted.has(y)) continue;
+    if (!g || (wanted.has(y) && !total)) continue;
     for (const [i, d] of inputGradients(y, g, depends).entries()) {
       const x = y.inputs[i];
       if (d && x && depends.has(x)) arrive(x, d);

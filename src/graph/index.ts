@@ -1,9 +1,10 @@
 export * from "./build.ts";
 export { causalMask, decompose, isComposite } from "./composites.ts";
 export * from "./dtype.ts";
-export { gradients, pullback } from "./gradients.ts";
+export { gradients, type PullbackOptions, pullback } from "./gradients.ts";
 export type { Graph } from "./graph.ts";
 export { inOrder } from "./order.ts";
+export { plainAttention } from "./plain-attention.ts";
 export { print } from "./print.ts";
 export {
   type FreeSize,

@@ -25,6 +25,11 @@ export interface EncodedImages extends Encoded {
 export interface EncodeImageOptions {
   /** Batch normalisation by the batch's own statistics. @default false */
   readonly train?: boolean;
+  /**
+   * Computes the last block of a transformer for all tokens, with the keys, values and probabilities of its attention: the same
+   * features by more work, for what looks inside. @default false
+   */
+  readonly wholeBlocks?: boolean;
 }
 
 /**
@@ -37,7 +42,7 @@ export function encodeImage(
   params: Params,
   images: Tensor,
   config: ClipConfig,
-  { train = false }: EncodeImageOptions = {},
+  { train = false, wholeBlocks = false }: EncodeImageOptions = {},
 ): EncodedImages {
   const { vision, imageSize } = config;
   const [, channels, height, width] = images.shape;
@@ -48,7 +53,7 @@ export function encodeImage(
   const statistics: Record<string, Tensor> = {};
   const features =
     vision.kind === "vit"
-      ? visionTransformer(p, images, wholeVision(vision, config), activations)
+      ? visionTransformer(p, images, wholeVision(vision, config), activations, wholeBlocks)
       : modifiedResNet(p, images, vision, { train, statistics }, activations);
   return { features, statistics, activations };
 }

@@ -22,6 +22,7 @@ export function visionTransformer(
   images: Tensor,
   vision: WholeVision,
   activations: Record<string, Tensor>,
+  wholeBlocks = false,
 ): Tensor {
   const { layers, classToken, preNorm, projection } = vision;
   const patches = embedPatches(p, images, vision); // [batch, patches, width]
@@ -44,10 +45,10 @@ export function visionTransformer(
   const whole = residualAttentionBlock(block(last), x, config);
   activations[`visual.resblocks.${last}`] = whole;
   // Of the last block only the class token is used, if that is what counts.
+  const pooledToken = (): Tensor =>
+    wholeBlocks ? firstToken(whole) : pooledAttentionBlock(block(last), x, firstToken, config);
   const pooled =
-    vision.pool === "class"
-      ? normalised(under(p, "ln_post"), pooledAttentionBlock(block(last), x, firstToken, config), vision)
-      : pooledTokens(p, whole, vision);
+    vision.pool === "class" ? normalised(under(p, "ln_post"), pooledToken(), vision) : pooledTokens(p, whole, vision);
   activations["visual.pre_projection"] = pooled; // [batch, width]
   return project(p, "proj", pooled, projection);
 }

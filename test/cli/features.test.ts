@@ -1,11 +1,11 @@
-/** embed, tokenize and preprocess, on a model that has hardly been trained. */
+/** embed, tokenize, preprocess and explain, on a model that has hardly been trained. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readSafetensors } from "../../src/checkpoint/index.ts";
-import { CLIP } from "../../src/clip.ts";
+import { CLIP, dotProduct } from "../../src/clip.ts";
 import { decodeImage, preprocess } from "../../src/image/index.ts";
 import { officialTokenizer } from "../../src/tokenizer/index.ts";
 import { drawPairs, microRecipe } from "../train/micro.ts";
@@ -292,5 +292,51 @@ describe("clip-ts preprocess", () => {
     expect(status).toBe(1);
     expect(err).toMatch(/^clip-ts: \/no\/picture\.png: [^\n]+\n$/);
     await expect(readFile(out)).rejects.toThrow(/ENOENT/);
+  });
+});
+
+describe("clip-ts explain", () => {
+  it("lays the library's heat over the whole picture, or over what the model sees", async () => {
+    const picture = join(place, "tall.png");
+    const noise = Uint8Array.from({ length: 20 * 50 * 3 }, (_, i) => (i * 104_729) & 255);
+    await sharp(noise, { raw: { width: 20, height: 50, channels: 3 } })
+      .png()
+      .toFile(picture);
+    const own = await clip.explain(picture, "a red circle", { against: ["a blue bar"] });
+    const out = join(place, "heat.png");
+    const args = withModel(
+      "explain",
+      picture,
+      "--text",
+      "a red circle",
+      "--against",
+      "a blue bar",
+      "-o",
+      out,
+      "--json",
+    );
+    const { status, out: said, err } = await run(args);
+    expect(status, err).toBe(0);
+    const found = JSON.parse(said);
+    expect(found).toMatchObject({
+      ...{ image: picture, text: "a red circle", against: ["a blue bar"], method: "attention", width: 4, height: 4 },
+      region: { left: 0, top: 15, width: 20, height: 20 },
+    });
+    for (const [i, value] of own.heat.entries()) expect(found.heat[i]).toBeCloseTo(value, 5);
+    const [image, text] = await Promise.all([
+      clip.encodeImage(picture, { normalize: true }),
+      clip.encodeText("a red circle", { normalize: true }),
+    ]);
+    expect(found.similarity).toBeCloseTo(dotProduct(image, text), 5);
+    expect(await sharp(out).metadata()).toMatchObject({ width: 20, height: 50 });
+    expect((await run([...args, "--crop"])).status).toBe(0);
+    expect(await sharp(out).metadata()).toMatchObject({ width: 16, height: 16 });
+  });
+
+  it("refuses a text that is too long", async () => {
+    const args = ["explain", join(pictures, "red-bar.png"), "--text", "bar ".repeat(30), "-o", join(place, "long.png")];
+    const { status, err } = await run(withModel(...args));
+    expect(status).toBe(1);
+    expect(err).toMatch(/^clip-ts: tokenize: text 0 [^\n]+\n$/);
   });
 });

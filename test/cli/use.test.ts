@@ -218,7 +218,7 @@ it("says its version", async () => {
 });
 
 it("shows examples with --help", async () => {
-  for (const command of ["train", "classify", "zeroshot", "quickstart", "embed", "tokenize", "preprocess"]) {
+  for (const command of ["train", "classify", "zeroshot", "quickstart", "embed", "tokenize", "preprocess", "explain"]) {
     const { status, out } = await run([command, "--help"]);
     expect(status).toBe(0);
     expect(out).toMatch(new RegExp(`Examples:\\n {2}clip-ts ${command}\\b`));

@@ -95,6 +95,25 @@ describe("pullback and gradients", () => {
     Array.from(found[name]?.data ?? []);
   const one = (tensors: readonly Tensor[]): Tensor => tensors[0] as Tensor;
 
+  it("count what one tensor changes in another where the total is wanted", () => {
+    const graph = g.trace(inputs, ({ x, w }) => {
+      const hidden = g.exp(x);
+      const loss = g.reduceSum(g.mul(g.mul(hidden, x), w));
+      const [dhidden, dx] = g.gradients(loss, [hidden, x], { total: true }) as [Tensor, Tensor];
+      const [, partial] = g.gradients(loss, [hidden, x]) as [Tensor, Tensor];
+      return { dhidden, dx, partial };
+    });
+    const found = interpret(graph, { x, w });
+    const each = (fn: (x: number, w: number) => number): number[] =>
+      Array.from(x.data, (value, i) => fn(value, w.data[i] as number));
+    const dhidden = each((a, b) => a * b);
+    expectClose(values(found, "dhidden"), dhidden, "dhidden");
+    const total = each((a, b) => Math.exp(a) * (a + 1) * b);
+    expectClose(values(found, "dx"), total, "total");
+    const partial = each((a, b) => Math.exp(a) * b);
+    expectClose(values(found, "partial"), partial, "partial");
+  });
+
   it("count an intermediate tensor as independent", () => {
     const graph = g.trace(inputs, ({ x, w }) => {
       const hidden = g.exp(x);

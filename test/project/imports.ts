@@ -11,7 +11,18 @@ export interface Import {
 }
 
 /** Which rooms a room may import; DESIGN.md, "The rooms, and who may call whom". A path with a dot is one file. */
-const BELOW = ["graph", "engine", "model", "tokenizer", "image", "checkpoint", "data", "train", "hub"] as const;
+const BELOW = [
+  "graph",
+  "engine",
+  "model",
+  "tokenizer",
+  "image",
+  "checkpoint",
+  "data",
+  "train",
+  "hub",
+  "explain",
+] as const;
 const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   graph: [],
   engine: ["graph"],
@@ -20,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   image: [],
   checkpoint: ["model", "graph"],
   hub: ["checkpoint"],
+  explain: ["engine/engine.ts", "graph", "model", "image"],
   data: ["tokenizer", "image"],
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
   pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "graph", "train"],
@@ -29,8 +41,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   serve: ["clip.ts", "search"],
   cli: "anything",
   "ahead.ts": [],
+  "directions.ts": [],
   "towers.ts": ["engine/engine.ts", "graph", "model"],
-  "clip.ts": [...BELOW, "pretrained", "towers.ts", "ahead.ts"],
+  "clip.ts": [...BELOW, "pretrained", "towers.ts", "ahead.ts", "directions.ts"],
   "index.ts": [...BELOW, "pretrained", "convert", "clip.ts", "eval", "search", "serve"],
 };
 

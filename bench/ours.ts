@@ -7,6 +7,7 @@ import { elements } from "../src/graph/index.ts";
 import { initialise, parameterShapes } from "../src/model/index.ts";
 import { createTrainer, type PairBatch } from "../src/train/trainer.ts";
 import { type Job, readFixed } from "./job.ts";
+import { versionOf } from "./package-version.ts";
 import type { Prepared, Question, Ran } from "./protocol.ts";
 import type { Mode } from "./workloads.ts";
 
@@ -52,14 +53,8 @@ async function run(mode: Mode, warmup: number, steps: number): Promise<Ran> {
   return { seconds, loss, compiling: trainer.compileSeconds() };
 }
 
-function versionOf(name: string): string {
-  const path = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
-  const { version }: { readonly version: string } = JSON.parse(readFileSync(path, "utf8"));
-  return version;
-}
-
 for await (const line of createInterface({ input: process.stdin })) {
-  const question: Question = JSON.parse(line);
+  const question: Question<Mode> = JSON.parse(line);
   const answer =
     question.ask === "prepare" ? await prepare() : await run(question.mode, question.warmup, question.steps);
   process.stdout.write(`${JSON.stringify(answer)}\n`);

@@ -1,7 +1,6 @@
-/** What training.ts asks each side, one JSON line a question, and what is answered, one JSON line each. */
-import type { Mode } from "./workloads.ts";
+/** What each side is asked, one JSON line a question, and what is answered, one JSON line each. */
 
-export type Question =
+export type Question<Mode extends string = string> =
   /** Compile and run once what steps of each mode will need. */
   | { readonly ask: "prepare" }
   | { readonly ask: "run"; readonly mode: Mode; readonly warmup: number; readonly steps: number };

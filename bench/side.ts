@@ -8,6 +8,8 @@ import type { Prepared, Question, Ran } from "./protocol.ts";
 export interface Side {
   readonly name: string;
   prepare(): Promise<Prepared>;
+  /** Any other question. */
+  ask<T>(question: { readonly ask: string }): Promise<T>;
   /** Returns once the process has come to rest: thread pools spin and loaders work ahead for a while. */
   run(question: Omit<Extract<Question, { ask: "run" }>, "ask">): Promise<Measured>;
   /** Bytes of memory the process has had at most; undefined where the system does not tell. */
@@ -47,7 +49,7 @@ export function startSide({ name, command, args, env = {} }: SideCommand): Side 
   child.on("error", (error) => said.push(error.message));
   child.stdin.on("error", () => {}); // said by the missing answer
 
-  async function ask<T>(question: Question): Promise<T> {
+  async function ask<T>(question: Question | { readonly ask: string }): Promise<T> {
     child.stdin.write(`${JSON.stringify(question)}\n`);
     const { value, done } = await lines.next();
     if (done) {
@@ -69,6 +71,7 @@ export function startSide({ name, command, args, env = {} }: SideCommand): Side 
 
   return {
     name,
+    ask,
     async prepare() {
       const prepared = await ask<Prepared>({ ask: "prepare" });
       compiling = prepared.compiling;

@@ -173,7 +173,7 @@ export class Emitter {
 
   /** The model's bytes; under 2 GiB, protobuf's limit. */
   write(): Uint8Array<ArrayBuffer> {
-    this.#rename();
+    this.#finish();
     return toBinary(
       ModelProtoSchema,
       create(ModelProtoSchema, {
@@ -195,7 +195,7 @@ export class Emitter {
   }
 
   parts(): ModelParts {
-    this.#rename();
+    this.#finish();
     return {
       nodes: this.#nodes,
       initializers: this.#initializers,
@@ -205,14 +205,21 @@ export class Emitter {
     };
   }
 
-  /** Values that became outputs get their public names. */
-  #rename(): void {
+  /** Values that became outputs get their public names; nodes whose results no kernel wanted in the end go. */
+  #finish(): void {
     const final = (name: Name): Name => this.#renamed.get(name) ?? name;
     for (const node of this.#nodes) {
       node.input = node.input.map(final);
       node.output = node.output.map(final);
     }
     this.#renamed.clear();
+    const wanted = new Set(this.#outputs.map(({ name }) => name));
+    const needed = this.#nodes.toReversed().filter(({ input, output }) => {
+      const isNeeded = output.some((name) => wanted.has(name));
+      if (isNeeded) for (const name of input) wanted.add(name);
+      return isNeeded;
+    });
+    this.#nodes.splice(0, this.#nodes.length, ...needed.reverse());
   }
 
   #literalProtos(): TensorProto[] {

@@ -23,6 +23,7 @@ export { heatOverlay } from "./explain/index.ts";
 export { type DownloadProgress, HubError, type HubOptions, modelPath } from "./hub/index.ts";
 export type { PreprocessConfig } from "./image/index.ts";
 export { type ClipConfig, CONFIGS } from "./model/index.ts";
+export { loadPretrained, type Pretrained, type PretrainedOptions } from "./pretrained/index.ts";
 export { type TrainOptions, type TrainResult, train } from "./train/loop.ts";
 export type { AdamW } from "./train/optimizer.ts";
 export { DEFAULT_RECIPE, PAPER_ADAM, type Recipe } from "./train/recipe.ts";

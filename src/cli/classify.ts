@@ -8,6 +8,7 @@ import { encoded } from "./encode-batch.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
 import {
+  activationOption,
   loadModel,
   longTextOption,
   type ModelFlags,
@@ -34,6 +35,7 @@ export const classifyCommand = (): Command =>
     .description("Say which of some labels fit pictures best.")
     .argument("<image...>", "pictures or folders of pictures, with the folders in them")
     .addOption(modelOption())
+    .addOption(activationOption())
     .option("--labels <a,b,...>", "labels, separated by commas")
     .option("--labels-file <file>", "a file with a label a line; - is the standard input")
     .option("--template <text>", "prompt with {} for the label, or the name of a set; several are averaged", collected)

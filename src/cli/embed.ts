@@ -8,6 +8,7 @@ import { errorsPath, type FeatureFile, featureFormat, namesPath, openFeatureFile
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
 import {
+  activationOption,
   loadModel,
   longTextOption,
   type ModelFlags,
@@ -41,6 +42,7 @@ export const embedCommand = (): Command =>
     .option("--text <text>", "a text instead of pictures; several are possible", collected)
     .option("--texts <file>", "texts instead of pictures, one a line; - is the standard input")
     .addOption(modelOption())
+    .addOption(activationOption())
     .option("--raw", "features as the encoder gives them (default: of length 1, whose dot products are cosines)")
     .addOption(longTextOption("error"))
     .option("--json", "a summary as JSON")

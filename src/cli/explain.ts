@@ -3,7 +3,14 @@ import { writeFileAtomic } from "../checkpoint/index.ts";
 import { heatOverlay } from "../explain/index.ts";
 import { decodeImage, encodePng, preprocess } from "../image/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
-import { loadModel, longTextOption, type ModelFlags, modelOption, threadsOption } from "./model-flag.ts";
+import {
+  activationOption,
+  loadModel,
+  longTextOption,
+  type ModelFlags,
+  modelOption,
+  threadsOption,
+} from "./model-flag.ts";
 import { collected } from "./options.ts";
 import { print } from "./output.ts";
 
@@ -25,6 +32,7 @@ export const explainCommand = (): Command =>
     .requiredOption("-o, --out <file>", "the PNG to write")
     .option("--crop", "over what the model sees (default: over the whole picture)")
     .addOption(modelOption())
+    .addOption(activationOption())
     .addOption(longTextOption("error"))
     .option("--json", "the heat as JSON")
     .addOption(threadsOption())

@@ -1,7 +1,8 @@
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { modelPath } from "../hub/index.ts";
-import type { ClipConfig } from "../model/index.ts";
+import type { Activation, ClipConfig } from "../model/index.ts";
 import { type InspectedModel, type Inspection, inspectPretrained, loadPretrained } from "../pretrained/index.ts";
+import { activationOption } from "./model-flag.ts";
 import { print } from "./output.ts";
 import { textTable } from "./text-table.ts";
 
@@ -9,7 +10,7 @@ interface Flags {
   readonly tensors?: boolean;
   readonly check?: boolean;
   readonly json?: boolean;
-  readonly activation?: "quickGelu" | "gelu";
+  readonly activation?: Activation;
 }
 
 export const inspectCommand = (): Command =>
@@ -18,9 +19,7 @@ export const inspectCommand = (): Command =>
     .argument("<model>", "a file, a folder, a run, or a model on the hub")
     .option("--tensors", "list every tensor with its type and shape")
     .option("--check", "read every number too: checksums, and none that is not finite")
-    .addOption(
-      new Option("--activation <name>", "of weights that come without a configuration").choices(["quickGelu", "gelu"]),
-    )
+    .addOption(activationOption())
     .option("--json", "one object of JSON")
     .addHelpText(
       "after",

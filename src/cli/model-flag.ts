@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { Option } from "commander";
 import { CLIP } from "../clip.ts";
 import type { Quantization } from "../engine/engine.ts";
+import type { Activation } from "../model/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createDownloadBar } from "./download-bar.ts";
 import { whole } from "./options.ts";
@@ -13,20 +14,29 @@ export interface ModelFlags {
   readonly model: string;
   readonly threads?: number;
   readonly quantize?: Quantization;
+  readonly activation?: Activation;
 }
 
 export const modelOption = (): Option =>
   new Option("--model <model>", "run folder, file, or a name on the hub such as ViT-B/32").default(DEFAULT_MODEL);
 
 /** Loads what a user names, a path or a model on the hub, with the download's progress on stderr. */
-export async function loadModel({ model, threads, quantize }: ModelFlags): Promise<CLIP> {
+export async function loadModel({ model, threads, quantize, activation }: ModelFlags): Promise<CLIP> {
   const bar = createDownloadBar();
   try {
-    return await CLIP.load(model, { ...(threads && { threads }), ...(quantize && { quantize }), hub: bar.hub });
+    const options = { ...(threads && { threads }), ...(quantize && { quantize }), ...(activation && { activation }) };
+    return await CLIP.load(model, { ...options, hub: bar.hub });
   } finally {
     bar.end();
   }
 }
+
+export const activationOption = (): Option =>
+  new Option("--activation <name>", "of weights that come without a configuration, which do not show it").choices([
+    "quickGelu",
+    "gelu",
+    "geluTanh",
+  ] satisfies Activation[]);
 
 export const quantizeOption = (): Option =>
   new Option("--quantize <kind>", "8 bits: faster, a quarter of the memory, nearly the same features").choices([

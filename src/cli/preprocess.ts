@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { writeFileAtomic } from "../checkpoint/index.ts";
 import { decodeImage, encodePng, preprocess } from "../image/index.ts";
-import { loadModel, type ModelFlags, modelOption } from "./model-flag.ts";
+import { activationOption, loadModel, type ModelFlags, modelOption } from "./model-flag.ts";
 import { print } from "./output.ts";
 
 interface Flags extends ModelFlags {
@@ -15,6 +15,7 @@ export const preprocessCommand = (): Command =>
     .argument("<image>", "a picture")
     .requiredOption("-o, --out <file>", "the PNG to write")
     .addOption(modelOption())
+    .addOption(activationOption())
     .option("--json", "what was done as JSON")
     .addHelpText(
       "after",

@@ -3,7 +3,7 @@ import { Command, type OptionValueSource } from "commander";
 import type { LongText, Tokenizer } from "../tokenizer/index.ts";
 import { officialTokenizer } from "../tokenizer/index.ts";
 import { textLines } from "./lines.ts";
-import { loadModel, longTextOption, type ModelFlags, modelOption } from "./model-flag.ts";
+import { activationOption, loadModel, longTextOption, type ModelFlags, modelOption } from "./model-flag.ts";
 import { print } from "./output.ts";
 
 interface Flags extends ModelFlags {
@@ -28,6 +28,7 @@ export const tokenizeCommand = (): Command =>
     .description("Show the tokens that a model sees of texts: ids, pieces, how many, what is cut.")
     .argument("<text...>", "texts; - is the standard input, a text a line")
     .addOption(modelOption())
+    .addOption(activationOption())
     .addOption(longTextOption("truncate"))
     .option("--json", "one line of JSON for each text")
     .addHelpText(

@@ -12,6 +12,7 @@ import { fingerprintOf } from "./fingerprint.ts";
 import { openWeights, type Place, placeOf, weightsOf } from "./folder.ts";
 import { type HuggingFaceKind, huggingFaceSource, readHuggingFaceConfig } from "./hugging-face-config.ts";
 import { huggingFaceDefault, readHuggingFacePreprocess } from "./hugging-face-preprocess.ts";
+import { atImageSize } from "./image-size.ts";
 import { readJson } from "./json-file.ts";
 import { openClipSource, readOpenClipConfig } from "./open-clip-config.ts";
 import { chooseTokenizer, type NamedTokenizer } from "./tokenizer-choice.ts";
@@ -23,6 +24,8 @@ export interface PretrainedOptions {
   readonly config?: ClipConfig;
   /** In place of the model's own, or where it has none. */
   readonly tokenizer?: Tokenizer;
+  /** Side of the pictures in pixels; at another one than the model's its positional embeddings are interpolated. @default the model's */
+  readonly imageSize?: number;
 }
 
 /** Something that no file said. */
@@ -76,6 +79,18 @@ const TEMPLATES: readonly string[] = ["a photo of a {}."];
  * @throws an error of one line that names the file and the field, tensor or entry at fault
  */
 export async function openPretrained(path: string, options: PretrainedOptions = {}): Promise<OpenPretrained> {
+  const opened = await openAsTrained(path, options);
+  const { imageSize = opened.config.imageSize } = options;
+  if (imageSize === opened.config.imageSize) return opened;
+  try {
+    return atImageSize(opened, imageSize);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
+async function openAsTrained(path: string, options: PretrainedOptions): Promise<OpenPretrained> {
   const place = await placeOf(path);
   if (place.kind === "run") return openRun(place.folder, options);
   const said = place.config === undefined ? undefined : await readConfig(place, place.config);
@@ -185,7 +200,7 @@ function guessesOfFile(
   if (activated === "assumed")
     guesses.push({
       what: `activation ${config.activation}`,
-      why: "weights do not show it; OpenAI's models have quickGelu, most of open_clip's gelu: say which (activation)",
+      why: "weights do not show it; OpenAI's models have quickGelu, most of open_clip's gelu: say which (the option activation, --activation)",
       uncertain: true,
     });
   if (!saysPreprocessing)

@@ -8,7 +8,7 @@ import { openModel, openTensors } from "../../src/checkpoint/index.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createOnnxEngine } from "../../src/engine/onnx/onnx-engine.ts";
 import { type HostTensor, type Tensor, trace } from "../../src/graph/index.ts";
-import { type ClipConfig, encodeImage, encodeText } from "../../src/model/index.ts";
+import { type ClipConfig, encodeImage, encodeText, resizePositions } from "../../src/model/index.ts";
 import { loadPretrained } from "../../src/pretrained/index.ts";
 import { golden, maxOverMax } from "../model/goldens.ts";
 
@@ -112,4 +112,16 @@ describe("Hugging Face", () => {
     expect(model.preprocess).toMatchObject({ resize: "squash", mean: [0.5, 0.5, 0.5] });
     await expectFeatures(model, "hugging-face-siglip");
   });
+});
+
+it("another image size interpolates the positions as the model's library does", async () => {
+  const [small, large] = [24, 40];
+  const model = await loadPretrained(place("open-clip-average"));
+  const resized = await loadPretrained(place("open-clip-average"), { imageSize: large });
+  expect([model.config.imageSize, resized.config.imageSize, resized.preprocess.size]).toEqual([small, large, large]);
+  const name = "visual.positional_embedding";
+  expect(resized.weights[name]).toEqual(resizePositions(model.weights, model.config, large).tensors[name]);
+  expect(resized.weights[name]?.shape).toEqual([26, 32]);
+  expect(resized.fingerprint).not.toBe(model.fingerprint);
+  await expect(loadPretrained(place("open-clip-average"), { imageSize: 4 })).rejects.toThrow("patchSize");
 });

@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import type { Engine } from "../engine/engine.ts";
 import { bufferShapes, parameterShapes } from "../model/index.ts";
 import { type OpenPretrained, openPretrained } from "../pretrained/index.ts";
 import type { Kernels } from "./onnx-export.ts";
@@ -21,6 +22,8 @@ export interface ConvertOptions {
   readonly force?: boolean;
   /** Load the result back and compare features; takes the memory of the model. @default true */
   readonly verify?: boolean;
+  /** What computes the features that are compared. @default onnxruntime on the CPU */
+  readonly engine?: Engine;
   /** Bytes of weights, as they are written. */
   readonly onProgress?: (done: number, total: number, tensor: string) => void;
   /** Stops; nothing is left then. */
@@ -61,7 +64,7 @@ export async function convert(model: OpenPretrained, path: string, options: Conv
     signal,
   } = options;
   const place = resolve(path);
-  await refuseExisting(place, to, force);
+  await refuseExisting(path, to, force);
   const source = sourceOf(model);
   const total = [...source.shapes.values()].reduce(
     (sum, shape) => sum + shape.reduce((product, size) => product * size, dtype === "F16" && to !== "onnx" ? 2 : 4),
@@ -79,7 +82,7 @@ export async function convert(model: OpenPretrained, path: string, options: Conv
     const written = isFile(to) ? join(staging, basename(place)) : staging;
     const settings = { dtype, kernels, largestShard, onTensor, ...(signal && { signal }) };
     const notes = await writeTarget(to, written, source, settings);
-    const difference = verify ? await compare(model, written, to) : undefined;
+    const difference = verify ? await compare(model, written, to, options.engine) : undefined;
     if (difference && !(Math.max(difference.images, difference.texts) <= TOLERANCE[dtype]))
       throw new Error(
         `${path}: what was written computes other features: they differ by ${shown(difference.images)} (images), ${shown(difference.texts)} (texts)`,
@@ -113,9 +116,9 @@ function sourceOf(model: OpenPretrained): SourceModel {
   };
 }
 
-async function compare(model: OpenPretrained, written: string, to: Target): Promise<Difference> {
+async function compare(model: OpenPretrained, written: string, to: Target, given?: Engine): Promise<Difference> {
   const { createOnnxEngine } = await import("../engine/onnx/onnx-engine.ts");
-  const engine = await createOnnxEngine();
+  const engine = given ?? (await createOnnxEngine({ cache: false }));
   try {
     const probe = probeOf(model.config);
     // One after the other: two models may be more than the memory holds.
@@ -135,7 +138,7 @@ async function compare(model: OpenPretrained, written: string, to: Target): Prom
       await back.close();
     }
   } finally {
-    await engine.close();
+    if (!given) await engine.close();
   }
 }
 

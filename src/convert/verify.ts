@@ -102,7 +102,7 @@ export async function onnxFeatures(
 }
 
 /** [rows, size, size, 3] -> [rows, 3, size, size], (x / 255 - mean) / deviation. */
-function normalized(
+export function normalized(
   pixels: Uint8Array,
   rows: number,
   size: number,

@@ -6,16 +6,23 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeModel } from "../../src/checkpoint/index.ts";
 import { readSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { type Conversion, type ConvertOptions, convert, type Target } from "../../src/convert/index.ts";
+import type { Engine } from "../../src/engine/engine.ts";
+import { createOnnxEngine } from "../../src/engine/onnx/onnx-engine.ts";
 import type { HostTensor } from "../../src/graph/index.ts";
 import { openPretrained } from "../../src/pretrained/index.ts";
 import { createBpeTokenizer } from "../../src/tokenizer/index.ts";
 import { halfModel, MODELS, type ModelName } from "./models.ts";
 
 let place: string;
+let engine: Engine;
 beforeAll(async () => {
+  engine = await createOnnxEngine({ threads: 1, cache: false });
   place = await mkdtemp(join(tmpdir(), "clip-ts-convert-"));
 });
-afterAll(() => rm(place, { recursive: true }));
+afterAll(async () => {
+  await engine.close();
+  await rm(place, { recursive: true });
+});
 
 type Stored = Awaited<ReturnType<typeof halfModel>>;
 
@@ -31,7 +38,7 @@ async function converted(from: string, to: Target, options: Partial<ConvertOptio
   const file = to === "openai" || to === "clip-ts" ? ".safetensors" : "";
   const source = await openPretrained(from);
   try {
-    return await convert(source, join(place, `${to}-${made++}${file}`), { to, ...options });
+    return await convert(source, join(place, `${to}-${made++}${file}`), { to, engine, ...options });
   } finally {
     await source.close();
   }
@@ -136,7 +143,7 @@ describe("there and back", () => {
     const own = { ...source, preprocess, templates: ["an emoji of {}"] };
     for (const to of ["clip-ts", "hf"] as const) {
       const out = join(place, to === "hf" ? "own-hf" : "own-out.safetensors");
-      expect((await convert(own, out, { to })).notes).toEqual([]);
+      expect((await convert(own, out, { to, engine })).notes).toEqual([]);
       const back = await openPretrained(out);
       expect(back.preprocess).toEqual(preprocess);
       expect(back.tokenizer?.encode("a cat, 2 dogs!")).toEqual(tokenizer.encode("a cat, 2 dogs!"));

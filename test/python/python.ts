@@ -16,11 +16,9 @@ export function pythonHas(what: string, ...modules: string[]): boolean {
   }
 }
 
-/** Runs a program; what it prints. @throws with what it says on its standard error */
-export async function python(code: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
-  const { stdout } = await promisify(execFile)(PYTHON, ["-c", code], {
-    env: { ...process.env, ...env },
-    maxBuffer: 2 ** 26,
-  });
-  return stdout;
+/** Runs a program; what it prints. @param input what it finds on its standard input @throws with what it says on its standard error */
+export async function python(code: string, env: NodeJS.ProcessEnv = {}, input = ""): Promise<string> {
+  const run = promisify(execFile)(PYTHON, ["-c", code], { env: { ...process.env, ...env }, maxBuffer: 2 ** 26 });
+  run.child.stdin?.end(input);
+  return (await run).stdout;
 }

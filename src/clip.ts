@@ -57,6 +57,12 @@ export interface ClassifyOptions extends Pick<EncodeTextOptions, "longText"> {
   readonly threshold?: number;
 }
 
+/** What makes logits of cosines: times the scale, plus the bias if there is one. */
+interface Logits {
+  readonly scale: number;
+  readonly bias: number | undefined;
+}
+
 /** One normalised row for each label: [labels, embedDim]. */
 export interface Classifier {
   readonly labels: readonly string[];
@@ -89,7 +95,7 @@ const LARGEST = { pictures: 16, positions: 1024 } as const;
 /** A CLIP model, ready to use. */
 export class CLIP {
   readonly #model: OpenPretrained;
-  readonly #logitScale: number;
+  readonly #logits: Logits;
   readonly #fingerprint: string;
   readonly #engine: Engine;
   readonly #ownsEngine: boolean;
@@ -100,12 +106,12 @@ export class CLIP {
 
   private constructor(
     model: OpenPretrained,
-    logitScale: number,
+    logits: Logits,
     engine: Engine,
     ownsEngine: boolean,
     quantize?: Quantization,
   ) {
-    this.#logitScale = logitScale;
+    this.#logits = logits;
     this.#model = model;
     this.#engine = engine;
     this.#ownsEngine = ownsEngine;
@@ -133,12 +139,12 @@ export class CLIP {
     const uncertain = model.guesses.filter((guess) => guess.uncertain).map(({ what, why }) => `${what}: ${why}`);
     if (uncertain.length > 0) warn(`${name}: ${uncertain.join("; ")}`);
     try {
-      const { logit_scale: scale } = await model.readWeights((weight) => weight === "logit_scale");
-      const logitScale = Math.exp(scale?.data[0] ?? 0);
-      if (engine) return new CLIP(model, logitScale, engine, false, quantize);
+      const { logit_scale: scale, logit_bias: bias } = await model.readWeights((weight) => weight.startsWith("logit_"));
+      const logits = { scale: Math.exp(scale?.data[0] ?? 0), bias: bias?.data[0] };
+      if (engine) return new CLIP(model, logits, engine, false, quantize);
       const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
       const own = await createOnnxEngine(threads === undefined ? {} : { threads });
-      return new CLIP(model, logitScale, own, true, quantize);
+      return new CLIP(model, logits, own, true, quantize);
     } catch (error) {
       await model.close();
       throw error;
@@ -174,7 +180,12 @@ export class CLIP {
 
   /** What cosines are multiplied by before the softmax: the exponential of the learned parameter. */
   get logitScale(): number {
-    return this.#logitScale;
+    return this.#logits.scale;
+  }
+
+  /** What is added before the sigmoid; undefined where probabilities are softmaxes. */
+  get logitBias(): number | undefined {
+    return this.#logits.bias;
   }
 
   /**
@@ -265,7 +276,7 @@ export class CLIP {
   ): Promise<Prediction[]> {
     const { weights } = await this.classifier(labels, templates, longText);
     const features = await this.encodeImage(image, { normalize: true });
-    return rank(features, labels, weights, this.logitScale, threshold);
+    return rank(features, labels, weights, this.logitScale, threshold, this.logitBias);
   }
 
   /**

@@ -2,7 +2,10 @@
 
 export interface Prediction {
   readonly label: string;
-  /** Softmax over the labels of similarity times the model's learned scale. */
+  /**
+   * Softmax over the labels of similarity times the model's learned scale. Of models trained with the sigmoid loss (SigLIP), the sigmoid
+   * of similarity times scale plus the learned bias: whether this label fits, whatever the others are.
+   */
   readonly probability: number;
   /** Cosine of the image with the label's prompts, -1 to 1. */
   readonly similarity: number;
@@ -56,10 +59,13 @@ export function rank(
   weights: readonly Float32Array[],
   scale: number,
   threshold?: number,
+  bias?: number,
 ): Prediction[] {
   const similar = labels.map((label, i) => ({ label, similarity: dotProduct(features, weights[i] ?? features) }));
   if (threshold !== undefined) similar.push({ label: NONE_OF_THESE, similarity: threshold });
   similar.sort((a, b) => b.similarity - a.similarity);
+  if (bias !== undefined)
+    return similar.map((label) => ({ ...label, probability: 1 / (1 + Math.exp(-scale * label.similarity - bias)) }));
   const highest = similar[0]?.similarity ?? 0;
   const odds = similar.map(({ similarity }) => Math.exp(scale * (similarity - highest)));
   const total = odds.reduce((sum, x) => sum + x, 0);

@@ -89,7 +89,7 @@ async function classify(inputs: readonly string[], flags: Flags): Promise<number
           bar.say(entry.error);
           continue;
         }
-        const predictions = rank(entry.features, labels, weights, clip.logitScale, flags.threshold);
+        const predictions = rank(entry.features, labels, weights, clip.logitScale, flags.threshold, clip.logitBias);
         await print(flags.json ? `${JSON.stringify({ image, predictions })}\n` : shown(image, predictions, flags.top));
       }
       done += entries.length;

@@ -103,3 +103,12 @@ it("puts none of these first exactly where no label reaches the threshold", () =
   const total = odds.reduce((a, b) => a + b);
   for (const [i, { probability }] of above.entries()) expect(probability).toBeCloseTo((odds[i] ?? 0) / total, 6);
 });
+
+it("gives every label a sigmoid of its own where the model has a bias", () => {
+  const axes = [Float32Array.of(1, 0), Float32Array.of(0, 1)];
+  // transformers: torch.sigmoid(logits_per_image), logits = scale * cosine + bias.
+  const ranked = rank(Float32Array.of(0.6, 0.8), ["x", "y"], axes, 10, 0.7, -7);
+  const expected = [0.8, 0.7, 0.6].map((cosine) => 1 / (1 + Math.exp(-(10 * cosine - 7))));
+  expect(ranked.map(({ label }) => label)).toEqual(["y", "none of these", "x"]);
+  for (const [i, { probability }] of ranked.entries()) expect(probability).toBeCloseTo(expected[i] ?? 0, 6);
+});

@@ -8,14 +8,18 @@ const SIZES = {
   giantopt: { width: 1536, layers: 40, heads: 16 },
 } as const;
 
-const NAME = /^vit_(base|large|so400m|giantopt)_patch(14|16|32)_siglip_(?:224|256|378|384|512)$/;
+const NAME = /^vit_(base|large|so400m|giantopt)_patch(14|16|32)_siglip_(224|256|378|384|512)$/;
 
 /** Undefined for any other tower of timm. */
 export function siglipTrunk(name: string): VisionTransformerConfig | undefined {
-  const [, size, patch] = NAME.exec(name) ?? [];
+  const [, size, patch, side] = NAME.exec(name) ?? [];
   if (!size || !isSize(size)) return undefined;
   // What came with SigLIP 2 has the approximation that its training had; what timm had before has the exact function.
-  const tanh = size === "giantopt" || (size === "so400m" && patch === "16");
+  const tanh =
+    size === "giantopt" ||
+    (size === "so400m" && patch === "16") ||
+    (size === "large" && side === "512") ||
+    (size === "base" && patch === "32");
   return {
     kind: "vit",
     ...SIZES[size],

@@ -1,0 +1,6 @@
+import { defineConfig } from "vitest/config";
+
+/** Published architectures at full size, one at a time: up to 10 GB of memory, minutes. `-t RN50x4` runs one of them. */
+export default defineConfig({
+  test: { include: ["test/model/*.fullsize.ts"], testTimeout: 1_200_000, hookTimeout: 1_200_000 },
+});

@@ -5,4 +5,5 @@ export { contrastiveLoss, sigmoidLoss, similarityLogits, symmetricCrossEntropy }
 export type { Params } from "./parameters.ts";
 export { normalizePixels, PIXEL_DEVIATION, PIXEL_MEAN } from "./pixels.ts";
 export { type ResizeOptions, resizePositions } from "./positions.ts";
+export { OPEN_CLIP_CONFIGS } from "./published.ts";
 export { bufferShapes, decays, parameterShapes, type Shapes } from "./shapes.ts";

@@ -1,12 +1,13 @@
 """Small random models of open_clip, timm and transformers that differ from OpenAI's in every way that clip-ts knows.
 
 Writes test/golden/variants/<name>.json (configuration of clip-ts, gradients in short), <name>.safetensors (weights as F16 under
-clip-ts's names, inputs, expected results) and positions.safetensors (positional embeddings interpolated). Run with
-open_clip_torch 3.3.0, timm 1.0.31, transformers 5.24.0, torch 2.15.0 on the CPU:
+clip-ts's names, inputs, expected results), positions.safetensors (positional embeddings interpolated) and
+open_clip_configs.json (what open_clip builds from its published configurations). Run with open_clip_torch 3.3.0, timm 1.0.31, transformers 5.24.0, torch 2.15.0 on the CPU:
 
     python test/golden/make/variants.py
 """
 
+import hashlib
 import json
 import math
 import re
@@ -380,5 +381,46 @@ def positions():
     save_file(out, FOLDER / "positions.safetensors")
 
 
+def published():
+    """All of open_clip's configurations that clip-ts has in a table: parameters, a digest of names and shapes, what shapes do not say."""
+    out = {}
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        vision, text = config["vision_cfg"], config["text_cfg"]
+        trunk = vision.get("timm_model_name")
+        if isinstance(vision.get("layers"), list) or text.get("hf_model_name") or "multimodal_cfg" in config or (trunk and "_siglip_" not in trunk):
+            continue
+        model = {k: v for k, v in config.items() if k not in ("custom_text", "multimodal_cfg")}
+        with torch.device("meta"):
+            made = (open_clip.model.CustomTextCLIP if config.get("custom_text") else open_clip.model.CLIP)(**model)
+        names = {}
+        for key, p in made.named_parameters():
+            if key.startswith("visual.trunk."):
+                key = "visual." + timm_name(key.removeprefix("visual.trunk."))
+            shape = list(p.shape)
+            names[key.removeprefix("text.")] = shape[1:] if key == "visual.positional_embedding" and len(shape) == 3 else shape
+        lines = "".join(f"{key} {shape}\n" for key, shape in sorted(names.items())).replace(", ", ",")
+        blocks = made.visual.trunk.blocks if trunk else made.visual.transformer.resblocks
+        texts = (made.text if config.get("custom_text") else made).transformer.resblocks
+        out[name] = {
+            "parameters": sum(math.prod(shape) for shape in names.values()),
+            "shapes": hashlib.sha256(lines.encode()).hexdigest(),
+            "heads": [blocks[0].attn.num_heads, texts[0].attn.num_heads],
+            "activations": [activation(blocks[0].mlp.act if trunk else blocks[0].mlp.gelu), activation(texts[0].mlp.gelu)],
+            "epsilon": [(blocks[0].norm1 if trunk else blocks[0].ln_1).eps, texts[0].ln_1.eps],
+            "text": [not text.get("no_causal_mask", False), text.get("pool_type", "argmax"), text.get("eos_id") if text.get("pool_type") == "eos" else None],
+            "image": [vision["image_size"], vision.get("timm_pool") or vision.get("pool_type", "tok"), vision.get("final_ln_after_pool", False)],
+        }
+    lines = [f" {json.dumps(name)}: {json.dumps(entry)}" for name, entry in out.items()]
+    (FOLDER / "open_clip_configs.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+def activation(module):
+    kind = type(module).__name__
+    tanh = kind == "GELUTanh" or getattr(module, "approximate", "none") == "tanh"
+    return "quickGelu" if kind == "QuickGELU" else "geluTanh" if tanh else "gelu"
+
+
 if __name__ == "__main__":
     main()
+    published()

@@ -72,6 +72,25 @@ describe.each(["tiny-vit", "tiny-rn"] as const)("%s in 8 bits", (name) => {
   });
 });
 
+it("a large table in 8 bits keeps each row to 1 in 127 of its largest", async () => {
+  const [rows, width] = [3000, 96] as const;
+  const data = Float32Array.from({ length: rows * width }, (_, i) => Math.sin(i) * (1 + (Math.floor(i / width) % 7)));
+  const table = hostTensor("f32", [rows, width], data);
+  const graph = trace({ table, at: { dtype: "i32", shape: [2, 3] } }, (t) => ({ y: g.gather(t.table, t.at) }));
+  const program = await engine.compile(graph, { constants: { table }, quantize: "int8" });
+  const at = [0, 2999, 17, 17, 500, 6];
+  const { y } = await program.run({ at: hostTensor("i32", [2, 3], at) });
+  expect(y?.shape).toEqual([2, 3, width]);
+  let rounded = 0;
+  for (const [i, row] of at.entries())
+    for (let j = 0; j < width; j++) {
+      const error = Math.abs((y?.data[i * width + j] ?? Number.NaN) - (data[row * width + j] ?? 0));
+      expect(error).toBeLessThan((1 + (row % 7)) / 250);
+      rounded = Math.max(rounded, error);
+    }
+  expect(rounded).toBeGreaterThan(1e-4);
+});
+
 describe("a linear layer in 8 bits", () => {
   const [rows, into, out] = [5, 128, 96] as const;
   const values = (n: number, f: (i: number) => number): Float32Array =>

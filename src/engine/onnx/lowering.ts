@@ -20,6 +20,7 @@ import {
   lowerLinearBatchNorm,
   lowerLinearBatchNormGrad,
 } from "./normalization.ts";
+import { lowerQuantizedGather } from "./quantized.ts";
 import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
 
 /** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
@@ -237,7 +238,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     return cast(emit, index, "i32");
   },
   dot: lowerDot,
-  gather: named("Gather", { axis: 0 }),
+  gather: (context, node) =>
+    (context.int8 ? lowerQuantizedGather(context, node) : undefined) ?? named("Gather", { axis: 0 })(context, node),
   scatterAdd: ({ emit, value, provider }, { inputs: [table, indices, updates] }) => {
     const unsqueezed = (name: Name): Name => emit.node("Unsqueeze", [name, emit.ints([-1])]);
     const index = value(indices as Tensor);

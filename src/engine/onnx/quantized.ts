@@ -1,5 +1,5 @@
 /**
- * Linear layers in 8 bits. Weights: symmetric, a scale for each output channel, rounded when the program is compiled. Activations:
+ * Linear layers, and large tables, in 8 bits. Weights: symmetric, a scale for each output channel, rounded when the program is compiled. Activations:
  * symmetric, a scale for each row (token), found in each run, so that a row's result does not depend on what else is in the batch.
  * Products are summed in 32-bit integers, which is exact; everything else stays in float32.
  */
@@ -23,7 +23,8 @@ export function lowerQuantizedLinear(context: Context, node: Node<"linear">): Na
   const flat = x.shape.length === 2 ? value(x) : emit.node("Reshape", [value(x), emit.ints([rows, into])]);
   const scale = shared(`row scale ${value(x)}`, () => {
     const largest = emit.node("ReduceMax", [emit.node("Abs", [flat]), emit.ints([1])], { keepdims: 1 }); // [rows, 1]
-    return emit.node("Mul", [emit.node("Max", [largest, emit.scalar(1e-30, "f32")]), emit.scalar(1 / 127, "f32")]);
+    // A row of zeros has the scale 0: whatever bytes it gets, their products are multiplied by it.
+    return emit.node("Mul", [largest, emit.scalar(1 / 127, "f32")]);
   });
   const bytes = shared(`row bytes ${value(x)}`, () => {
     const zeros = emit.node("Expand", [emit.scalar(ZERO, "u8"), emit.ints([rows])]);
@@ -40,10 +41,27 @@ export function lowerQuantizedLinear(context: Context, node: Node<"linear">): Na
   return x.shape.length === 2 ? y : emit.node("Reshape", [y, emit.ints([...x.shape.slice(0, -1), out])]);
 }
 
+/** Rows of a table in 8 bits, or undefined where it is left in float32. */
+export function lowerQuantizedGather({ emit, value, known }: Context, node: Node<"gather">): Name | undefined {
+  const [table, indices] = node.inputs as [Tensor, Tensor];
+  const floats = known(table);
+  if (floats?.dtype !== "f32" || table.shape.length !== 2 || elements(table.shape) < LARGE_TABLE) return undefined;
+  const [rows = 0, width = 0] = table.shape;
+  const { weights, scales } = quantized(floats, false);
+  const gathered = (from: Name): Name => emit.node("Gather", [from, value(indices)], { axis: 0 });
+  const bytes = emit.node("Cast", [gathered(emit.int8([rows, width], weights))], { to: FLOAT });
+  const scale = emit.initializer(emit.fresh(), { dtype: "f32", shape: [rows, 1], data: scales });
+  return emit.node("Mul", [bytes, gathered(scale)]);
+}
+
+/** Elements from which a table is worth storing in 8 bits: token embeddings are, positional ones are not. */
+const LARGE_TABLE = 2 ** 18;
+const FLOAT = 1;
+
 interface Quantized {
-  /** [in, out]. */
+  /** [in, out], or as the floats are. */
   readonly weights: Int8Array<ArrayBuffer>;
-  /** [out]. */
+  /** Of each row of the floats. */
   readonly scales: Float32Array;
 }
 
@@ -51,10 +69,10 @@ interface Quantized {
 const rounded = new WeakMap<ArrayBufferLike, Map<string, Quantized>>();
 
 /** Rounds a matrix [out, in] row by row to multiples of its largest magnitude over 127. */
-function quantized({ data, shape }: HostTensor): Quantized {
+function quantized({ data, shape }: HostTensor, transposed = true): Quantized {
   const all = rounded.get(data.buffer) ?? new Map<string, Quantized>();
   rounded.set(data.buffer, all);
-  const place = `${data.byteOffset} ${shape}`;
+  const place = `${data.byteOffset} ${shape} ${transposed}`;
   const known = all.get(place);
   if (known) return known;
   const [out = 0, into = 0] = shape;
@@ -65,7 +83,8 @@ function quantized({ data, shape }: HostTensor): Quantized {
     for (let i = row * into; i < (row + 1) * into; i++) largest = Math.max(largest, Math.abs(data[i] ?? 0));
     const scale = Math.max(largest, 1e-30) / 127;
     scales[row] = scale;
-    for (let i = 0; i < into; i++) weights[i * out + row] = Math.round((data[row * into + i] ?? 0) / scale);
+    const [start, step] = transposed ? [row, out] : [row * into, 1];
+    for (let i = 0; i < into; i++) weights[start + i * step] = Math.round((data[row * into + i] ?? 0) / scale);
   }
   const result = { weights, scales };
   all.set(place, result);

@@ -65,6 +65,8 @@ function plan(kind: NamingKind, official: string, shape: readonly number[], plan
   if (!assembly) throw new Error(`${NAMINGS[kind].title} naming has no place for tensor ${official}`);
   const { parts, transposed, leadingOnes = 0 } = assembly;
   const [rows = 1, ...rest] = shape;
+  // transformers' SiglipModel has vectors of one and refuses scalars.
+  const scalar = kind === "huggingFaceSiglip" ? [1] : [];
   for (const [i, { name, slice }] of parts.entries()) {
     const begin = (rows / parts.length) * i;
     const end = (rows / parts.length) * (i + 1);
@@ -73,7 +75,7 @@ function plan(kind: NamingKind, official: string, shape: readonly number[], plan
     if (!Number.isInteger(stored) || !Number.isInteger(begin))
       throw new Error(`tensor ${official}: ${rows} rows do not part as ${NAMINGS[kind].title} naming stores them`);
     const ones = new Array<number>(leadingOnes).fill(1);
-    const whole = shape.length === 0 ? [] : transposed ? [...rest, stored] : [...ones, stored, ...rest];
+    const whole = shape.length === 0 ? scalar : transposed ? [...rest, stored] : [...ones, stored, ...rest];
     const known = plans.get(name) ?? { shape: whole, pieces: [] };
     known.pieces.push({ official, rows: [begin, end], at: slice ? slice.from * share : 0, assembly });
     plans.set(name, known);

@@ -9,12 +9,19 @@ const plain = /^[\t\n\f\r\x20-\x25\x27-\x7e]*$/;
  * JavaScript's \s has U+FEFF and lacks U+0085.
  */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
-const outerSpace = /^[\p{White_Space}\x1c-\x1f]+|[\p{White_Space}\x1c-\x1f]+$/gu;
+const outerSpace = /[\p{White_Space}\x1c-\x1f]/u;
+
+/** Python's `str.strip`. By hand: a pattern that ends in `+$` takes quadratic time on long runs of spaces inside. */
+function strip(text: string): string {
+  let [start, end] = [0, text.length];
+  while (start < end && outerSpace.test(text.charAt(start))) start++;
+  while (end > start && outerSpace.test(text.charAt(end - 1))) end--;
+  return text.slice(start, end);
+}
 
 /** The text as the official code cleans it before byte-pair encoding: repaired, unescaped, spaces single, lower case. */
 export function cleanText(text: string): string {
   if (plain.test(text)) return text.replace(/\s+/g, " ").trim().toLowerCase();
   const repaired = unescapeHtml(unescapeHtml(fixText(text)));
-  const spaced = repaired.replace(outerSpace, "").replace(/\p{White_Space}+/gu, " ");
-  return spaced.replace(outerSpace, "").toLowerCase();
+  return strip(strip(repaired).replace(/\p{White_Space}+/gu, " ")).toLowerCase();
 }

@@ -53,6 +53,24 @@ async function readNpy(path: string): Promise<{ readonly shape: readonly number[
   };
 }
 
+it("features do not depend on the batch, but for rounding", async () => {
+  const paths = (await readdir(pictures)).filter((name) => name.endsWith(".png")).map((name) => join(pictures, name));
+  const texts = Array.from({ length: 40 }, (_, i) => `a ${"red ".repeat(i % 5)}circle ${i}`);
+  const whole = [await clip.encodeImage(paths, { normalize: true }), await clip.encodeText(texts, { normalize: true })];
+  for (const size of [1, 3, 8]) {
+    const pieces: Float32Array[][] = [[], []];
+    for (let i = 0; i < paths.length; i += size)
+      pieces[0]?.push(...(await clip.encodeImage(paths.slice(i, i + size), { normalize: true })));
+    for (let i = 0; i < texts.length; i += size)
+      pieces[1]?.push(...(await clip.encodeText(texts.slice(i, i + size), { normalize: true })));
+    for (const [kind, rows] of pieces.entries()) {
+      expect(rows.length).toBe(whole[kind]?.length);
+      const differences = rows.flatMap((row, i) => [...row].map((x, j) => Math.abs(x - (whole[kind]?.[i]?.[j] ?? 9))));
+      expect(Math.max(...differences)).toBeLessThan(1e-6);
+    }
+  }
+});
+
 describe("clip-ts embed", () => {
   it("writes the library's features, normalised, in three formats with names", async () => {
     const names = (await readdir(pictures)).filter((name) => name.endsWith(".png")).sort();

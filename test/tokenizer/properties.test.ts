@@ -38,6 +38,21 @@ test("decode(encode(x)) is the cleaned text, but for spaces", () => {
   );
 });
 
+test("plain ASCII, which skips the repairs, is cleaned as within a text that does not", () => {
+  const plain = fc.string({
+    unit: fc.integer({ min: 9, max: 0x7f }).map((code) => String.fromCharCode(code)),
+    maxLength: 40,
+  });
+  fc.assert(
+    fc.property(plain, (text) => {
+      const among = cleanText(`日 ${text} 日`);
+      expect(among).toBe(`日 ${cleanText(`${text} 日`)}`);
+      expect(among.slice(2, -1).trim()).toBe(cleanText(text));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 test("no text crashes, all ids are of the vocabulary, and a row ends with end-of-text", () => {
   fc.assert(
     fc.property(fc.oneof(anyText, codeUnits), fc.integer({ min: 1, max: 90 }), (text, contextLength) => {

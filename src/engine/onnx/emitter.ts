@@ -88,7 +88,7 @@ export class Emitter {
     for (const name of names) this.#made.add(name);
     this.#nodes.push(
       create(NodeProtoSchema, {
-        name: `${op}_${this.#nodes.length}`,
+        name: `${op} ${names[0] ?? this.fresh()}`,
         opType: op,
         domain,
         input: [...inputs],

@@ -6,3 +6,4 @@ export { loadKernels } from "./kernels.ts";
 export { type PreprocessConfig, preprocess } from "./preprocess.ts";
 export type { DecodedImage, RgbImage, UniformSource } from "./rgb.ts";
 export { renderSvg } from "./svg.ts";
+export { toTensor } from "./tensor.ts";

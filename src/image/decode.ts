@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import type { Sharp } from "sharp";
 import { decodeBmp, isBmp } from "./bmp.ts";
 import { deepToRgb } from "./deep.ts";
@@ -72,10 +72,21 @@ function decodeOther(bytes: Uint8Array, maxPixels: number): DecodedImage | Promi
   return decodeBySharp(bytes, maxPixels);
 }
 
+/** Most pictures are no larger than this: read at once, without asking for the size. */
+const USUAL_BYTES = 1 << 18;
+
 async function readBounded(path: string): Promise<Uint8Array> {
-  const { size } = await stat(path);
-  if (size > MAX_FILE_BYTES) throw new Error(`${size} bytes are more than ${MAX_FILE_BYTES}`);
-  return readFile(path);
+  const file = await open(path);
+  try {
+    const start = new Uint8Array(USUAL_BYTES);
+    const { bytesRead } = await file.read(start, 0, USUAL_BYTES, 0);
+    if (bytesRead < USUAL_BYTES) return start.subarray(0, bytesRead);
+    const { size } = await file.stat();
+    if (size > MAX_FILE_BYTES) throw new Error(`${size} bytes are more than ${MAX_FILE_BYTES}`);
+    return await readFile(file);
+  } finally {
+    await file.close();
+  }
 }
 
 function firstLine(error: unknown): string {

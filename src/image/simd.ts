@@ -29,10 +29,14 @@ interface PlacedWeights {
   readonly pairs: number;
 }
 
-/** @param rows even, those beyond the picture are computed from whatever is there */
+/** The kernels take four rows at a time; those beyond the picture are computed from whatever is there. */
+const ROWS = 4;
+
+const inFours = (rows: number): number => Math.ceil(rows / ROWS) * ROWS;
+
 function runAcross(kernels: Kernels, from: Placed, rows: number, out: number, width: number, by: PlacedWeights): void {
   const across = from.channels === 3 ? kernels.acrossRgb : kernels.acrossFour;
-  across(from.address, from.stride, rows, out, width, by.starts, by.weights, by.pairs);
+  across(from.address, from.stride, inFours(rows), out, width, by.starts, by.weights, by.pairs);
 }
 
 /** To the width of `by`, `rows` rows from the first on. */
@@ -40,10 +44,9 @@ function acrossPlaced(space: Space, from: Placed, rows: number, by: Coefficients
   const { channels, left, top } = from;
   const width = by.start.length;
   const weights = placeWeights(space, by, left);
-  const address = space.take((rows + 1) * width * channels + SLACK);
-  // One row more is read and written than there may be.
-  space.take(from.stride + 2 * weights.pairs * channels + SLACK);
-  runAcross(space.kernels, from, rows + (rows & 1), address, width, weights);
+  const address = space.take(inFours(rows) * width * channels + SLACK);
+  space.take(ROWS * from.stride + 2 * weights.pairs * channels + SLACK);
+  runAcross(space.kernels, from, rows, address, width, weights);
   return { address, stride: width * channels, channels, left: 0, top };
 }
 
@@ -95,8 +98,7 @@ export function horizontalPass(
   const { channels, data } = source;
   const width = by.start.length;
   const stride = source.width * channels;
-  // The kernels take two rows at a time.
-  const bandRows = Math.min(rows + (rows & 1), Math.max(1, Math.floor(BAND / stride / 2)) * 2);
+  const bandRows = Math.min(inFours(rows), inFours(Math.max(1, Math.floor(BAND / stride))));
   const space = new Space(kernels);
   const weights = placeWeights(space, by, firstColumn);
   const address = space.take(bandRows * stride + 2 * weights.pairs * channels + SLACK);
@@ -108,7 +110,7 @@ export function horizontalPass(
     const n = Math.min(bandRows, rows - y);
     const from = (firstRow + y) * stride;
     new Uint8Array(buffer, address).set(data.subarray(from, from + n * stride));
-    runAcross(kernels, placed, n + (n & 1), output, width, weights);
+    runAcross(kernels, placed, n, output, width, weights);
     out.set(new Uint8Array(buffer, output, n * width * channels), y * width * channels);
   }
   return { width, height: rows, channels, data: out };

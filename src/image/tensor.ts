@@ -11,9 +11,13 @@ export function toTensor(
 ): Float32Array {
   const pixels = width * height;
   const out = new Float32Array(3 * pixels);
-  for (let c = 0; c < 3; c++) {
-    const values = valuesOf(mean[c] ?? 0, deviation[c] ?? 1);
-    for (let i = 0, p = c, o = c * pixels; i < pixels; i++, p += 3) out[o++] = values[data[p] ?? 0] ?? 0;
+  const red = valuesOf(mean[0], deviation[0]);
+  const green = valuesOf(mean[1], deviation[1]);
+  const blue = valuesOf(mean[2], deviation[2]);
+  for (let i = 0, p = 0; i < pixels; i++, p += 3) {
+    out[i] = red[data[p] ?? 0] ?? 0;
+    out[i + pixels] = green[data[p + 1] ?? 0] ?? 0;
+    out[i + 2 * pixels] = blue[data[p + 2] ?? 0] ?? 0;
   }
   return out;
 }

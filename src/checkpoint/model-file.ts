@@ -39,7 +39,7 @@ export interface ModelFile {
   /** Where the configuration is from. */
   readonly configured: "given" | "metadata" | "inferred";
   /** Where the activation is from; "assumed" means that nothing said it. */
-  readonly activated: "given" | "metadata" | "classes" | "assumed";
+  readonly activated: "given" | "metadata" | "classes" | "openai" | "assumed";
   /** Weights, all by default, one after the other. @throws one line that names the file and the tensor that is not finite or damaged */
   readWeights(wanted?: (name: string) => boolean): Promise<Record<string, HostTensor>>;
 }
@@ -68,7 +68,15 @@ export async function openModel(file: TensorFile, options: ReadModelOptions = {}
       config,
       tensors,
       configured: options.config ? "given" : said ? "metadata" : "inferred",
-      activated: given ? "given" : said ? "metadata" : ofClasses ? "classes" : "assumed",
+      activated: given
+        ? "given"
+        : said
+          ? "metadata"
+          : ofClasses
+            ? "classes"
+            : isOpenai(tensors.prefix, file)
+              ? "openai"
+              : "assumed",
       readWeights: async (wanted = () => true) => {
         const weights: Record<string, HostTensor> = {};
         for (const name of shapes.keys()) if (wanted(name)) weights[name] = await tensors.read(name);
@@ -108,6 +116,11 @@ export async function writeModel(
 function activationOf(classes: ReadonlySet<string> | undefined): Activation | undefined {
   if (classes?.has("QuickGELU")) return "quickGelu";
   return classes?.has("GELU") ? "gelu" : undefined;
+}
+
+/** Scalars that OpenAI's archives hold and nobody else's: their state dicts too come from there. */
+function isOpenai(prefix: string, { tensors }: TensorFile): boolean {
+  return ["input_resolution", "context_length", "vocab_size"].every((name) => tensors.has(prefix + name));
 }
 
 /** Says which fields are not those of the weights, and which tensors show it. */

@@ -187,7 +187,7 @@ function guessesOfFile(
   { config, configured, activated }: ModelFile,
   saysPreprocessing: boolean,
 ): Guess[] {
-  const openai = format === "torchscript";
+  const openai = format === "torchscript" || activated === "openai";
   const guesses: Guess[] = [];
   if (configured === "inferred")
     guesses.push({
@@ -197,6 +197,12 @@ function guessesOfFile(
     });
   if (activated === "classes")
     guesses.push({ what: `activation ${config.activation}`, why: "the archive's modules have it", uncertain: false });
+  if (activated === "openai")
+    guesses.push({
+      what: `activation ${config.activation}`,
+      why: "it holds input_resolution, context_length and vocab_size as OpenAI's archives do",
+      uncertain: false,
+    });
   if (activated === "assumed")
     guesses.push({
       what: `activation ${config.activation}`,

@@ -48,7 +48,9 @@ export async function placeOf(path: string): Promise<Place> {
     const missing = error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
     throw new Error(`${path}: ${missing ? "there is no such file or folder" : messageOf(error)}`);
   });
-  if (!stats.isDirectory()) return ofFile(path);
+  if (stats.isFile()) return ofFile(path);
+  // Opening a pipe would wait for whoever writes into it.
+  if (!stats.isDirectory()) throw new Error(`${path}: is neither a file nor a folder`);
   if (await isRun(path)) return { kind: "run", folder: path, config: join(path, "config.json"), weights: undefined };
   const [openClip, huggingFace] = [await ofFolder(path, "open_clip"), await ofFolder(path, "hugging-face")];
   // Many folders have both; the one without its weights is not meant.

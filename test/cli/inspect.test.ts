@@ -61,6 +61,7 @@ describe("clip-ts inspect", () => {
     ["malformed/dir_timm_tower", "timm image towers (vit_base_patch16_224) are not supported"],
     ["malformed", "holds several checkpoints"],
     ["nothing.pt", "there is no such file"],
+    ["../../../../../../dev/null", "is neither a file nor a folder"],
   ])("%s ends in one line", async (file, message) => {
     const { status, out, err } = await run(["inspect", place(file)]);
     expect([status, out]).toEqual([1, ""]);

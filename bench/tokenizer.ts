@@ -20,7 +20,7 @@ export interface TokenizerJob {
 }
 
 export interface Tokenized {
-  /** Seconds from nothing to a tokenizer. */
+  /** Processor seconds from nothing to a tokenizer. */
   readonly loading: number;
   /** For each set. */
   readonly seconds: readonly number[];
@@ -120,7 +120,9 @@ async function main(): Promise<void> {
     const cell = ({ median, min, max }: Spread, format: (x: number) => string): string =>
       `${format(median)} (${format(min)} to ${format(max)})`;
     const tables = [
-      `${results.date.slice(0, 10)}; ${results.processor}, one thread; ${rounds} rounds; ${Object.entries(versions)
+      `${results.date.slice(0, 10)}; ${results.processor}, one thread; processor time; ${rounds} rounds; ${Object.entries(
+        versions,
+      )
         .map(([name, version]) => `${name} ${version}`)
         .join(", ")}.`,
       "",

@@ -146,7 +146,7 @@ const text = (width: number): TextConfig => ({
 });
 
 /** For drawings and short descriptions, trained from scratch in minutes. */
-const SMALL_TEXT: TextConfig = { contextLength: 24, vocabSize: 2048, width: 128, layers: 2, heads: 2 };
+const SMALL_TEXT: TextConfig = { contextLength: 24, vocabSize: 2560, width: 128, layers: 2, heads: 2 };
 
 const activation = "quickGelu";
 

@@ -166,7 +166,7 @@ describe("what does not fit is refused in one line", () => {
     ],
     [
       { ...base, text: { ...base.text, pool: "eos" } },
-      "text.endOfText: expected an id below 2048 to pool at, got undefined",
+      "text.endOfText: expected an id below 2560 to pool at, got undefined",
     ],
     [{ ...base, text: { ...base.text, layers: 1.5 } }, "text.layers: expected a whole number above 0, got 1.5"],
     [{ ...CONFIGS["emoji-rn"], imageSize: 48 }, "total stride (32) does not divide imageSize (48)"],

@@ -1,3 +1,4 @@
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { classWeights } from "../eval/class-weights.ts";
@@ -42,7 +43,8 @@ async function zeroshot(folder: string, flags: Flags): Promise<void> {
   const templates = flags.template === undefined ? undefined : templatesOf(flags.template);
   const source = flags.images === undefined ? undefined : await openClassFolders(flags.images);
   const clip = await loadModel({ ...flags, model: folder });
-  const cache = join(folder, "class-weights");
+  // Beside a model of one's own; a model's name on the hub is no folder of ours.
+  const cache = existsSync(folder) && statSync(folder).isDirectory() ? join(folder, "class-weights") : undefined;
   try {
     if (!source) {
       const results = await evaluateEmoji(clip, cache);

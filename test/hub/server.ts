@@ -183,8 +183,7 @@ function send(
   const range = start === undefined ? {} : { "content-range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` };
   response.writeHead(start === undefined ? 200 : 206, { "content-length": String(body.length), ...headers, ...range });
   if (request.method === "HEAD") return response.end();
-  if (fault?.kind === "cut")
-    return response.write(body.subarray(0, fault.after), () => setTimeout(() => response.destroy(), 20));
+  if (fault?.kind === "cut") return response.write(body.subarray(0, fault.after), () => response.socket?.destroySoon()); // what was sent arrives
   if (fault?.kind === "stall") return response.write(body.subarray(0, fault.after));
   if (held) {
     response.write(body.subarray(0, body.length / 2));

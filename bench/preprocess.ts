@@ -22,7 +22,7 @@ export interface Preprocessed {
 
 const root = join(import.meta.dirname, "..", "..");
 const SIDES = ["ours", "torchvision"] as const;
-const PICTURES = 48;
+const PICTURES = 24;
 const PASSES = 5;
 
 const { values: flags } = parseArgs({

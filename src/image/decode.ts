@@ -58,9 +58,11 @@ async function withBytes<Result>(
   decode: (bytes: Uint8Array, maxPixels: number) => Promise<Result>,
 ): Promise<Result> {
   try {
-    const bytes = typeof input === "string" ? await readBounded(input) : input;
-    if (bytes.length === 0) throw new Error("the file is empty");
-    return await decode(bytes, maxPixels);
+    const use = async (bytes: Uint8Array): Promise<Result> => {
+      if (bytes.length === 0) throw new Error("the file is empty");
+      return decode(bytes, maxPixels);
+    };
+    return await (typeof input === "string" ? readBounded(input, use) : use(input));
   } catch (error) {
     throw new Error(`${name}: cannot be decoded: ${firstLine(error)}`);
   }
@@ -75,12 +77,25 @@ function decodeOther(bytes: Uint8Array, maxPixels: number): DecodedImage | Promi
 /** Most pictures are no larger than this: read at once, without asking for the size. */
 const USUAL_BYTES = 1 << 18;
 
-async function readBounded(path: string): Promise<Uint8Array> {
+/** Used again and again: fresh memory costs more than reading into it. Absent while a picture is in it. */
+let spare: Uint8Array | undefined;
+
+/** Calls back with a file's bytes, which are valid until its promise is settled. */
+async function readBounded<Result>(path: string, use: (bytes: Uint8Array) => Promise<Result>): Promise<Result> {
+  const space = spare ?? new Uint8Array(USUAL_BYTES);
+  spare = undefined;
+  try {
+    return await use(await readInto(space, path));
+  } finally {
+    spare = space;
+  }
+}
+
+async function readInto(space: Uint8Array, path: string): Promise<Uint8Array> {
   const file = await open(path);
   try {
-    const start = new Uint8Array(USUAL_BYTES);
-    const { bytesRead } = await file.read(start, 0, USUAL_BYTES, 0);
-    if (bytesRead < USUAL_BYTES) return start.subarray(0, bytesRead);
+    const { bytesRead } = await file.read(space, 0, space.length, 0);
+    if (bytesRead < space.length) return space.subarray(0, bytesRead);
     const { size } = await file.stat();
     if (size > MAX_FILE_BYTES) throw new Error(`${size} bytes are more than ${MAX_FILE_BYTES}`);
     return await readFile(file);

@@ -17,3 +17,11 @@ test.each([
 ] as const)("$name: torchvision's floats to the last bit", ({ wanted, ...statistics }) => {
   expect(Buffer.from(toTensor(image, statistics).buffer).toString("base64")).toBe(wanted);
 });
+
+test("into a batch, where it fits", () => {
+  const statistics = { mean: PIXEL_MEAN, deviation: PIXEL_DEVIATION };
+  const batch = toTensor(image, statistics, new Float32Array(2 * 768 + 1).fill(7), 768);
+  expect([...batch.subarray(768, 1536)]).toEqual([...toTensor(image, statistics)]);
+  expect([...batch.subarray(0, 768), batch[1536]]).toEqual(new Array(769).fill(7));
+  expect(() => toTensor(image, statistics, batch, 770)).toThrow("768 floats from 770 on do not fit into 1537");
+});

@@ -29,7 +29,7 @@ async function inputs(mode: Mode): Promise<PairBatch> {
 
 const train = async (pairs: PairBatch): Promise<number> => (await trainer.step([pairs], learningRate, updates++)).loss;
 
-/** Steps through the fixed batches and some of the loader's: nearly all sizes of texts occur among them. */
+/** Steps through the fixed batches and some of the loader's. */
 async function prepare(): Promise<Prepared> {
   const begun = performance.now();
   await train(await inputs("fixed"));
@@ -41,7 +41,7 @@ async function prepare(): Promise<Prepared> {
   return { versions, parameters, firstStep, compiling: trainer.compileSeconds() };
 }
 
-/** A step whose texts have a new size compiles a program first; it does not count, and one more is run. */
+/** A step that compiles a program first does not count, and one more is run. */
 async function run(mode: Mode, warmup: number, steps: number): Promise<Ran> {
   const seconds: number[] = [];
   let loss = Number.NaN;

@@ -15,7 +15,8 @@ export type HostTensors = Readonly<Record<string, HostTensor>>;
 
 /**
  * Values that stay where the engine computes (parameters, moments, step) and go from one run into the next.
- * Runs of one engine are queued, so that a state is never read while it changes.
+ * Runs of one engine are queued, so that a state is never read while it changes. A run that fails leaves it as it was or, where the
+ * engine updates entries in place, half changed: then every later use of it throws, until it is closed.
  */
 export interface State {
   readonly names: readonly string[];

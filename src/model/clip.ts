@@ -62,7 +62,8 @@ export function encodeImage(
  * Encodes texts.
  * @param tokens i32 [batch, length], length at most the context, or just that where padding counts (`shortensTexts`); each row
  *   has the id that the tower pools at: officially the end-of-text, the highest id
- * @param packing what is kept of the padded positions, where only that is to be computed; changes no feature
+ * @param packing what is kept of the padded positions, where only that is to be computed; changes no feature. What is kept may
+ *   not stand beyond the context; the tokens may
  * @throws if a parameter is missing, the length is not the context's or a shape does not fit
  */
 export function encodeText(
@@ -74,7 +75,8 @@ export function encodeText(
   const [batch = 0, length = 0] = tokens.shape;
   const { contextLength } = config.text;
   const shortens = shortensTexts(config);
-  if (tokens.shape.length !== 2 || length < (shortens ? 1 : contextLength) || length > contextLength)
+  const longest = packing ? length : contextLength;
+  if (tokens.shape.length !== 2 || length < (shortens ? 1 : contextLength) || length > longest)
     throw new Error(
       `encodeText: expected tokens [batch, ${shortens ? "1 to " : ""}${contextLength}], got [${tokens.shape}]`,
     );

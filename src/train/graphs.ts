@@ -14,9 +14,11 @@ import {
   mul,
   pullback,
   reduceMean,
+  reshape,
   type Tensor,
   type TensorType,
   trace,
+  traceResizable,
 } from "../graph/index.ts";
 import {
   bufferShapes,
@@ -38,6 +40,7 @@ import {
   update,
   updateSignature,
 } from "./optimizer.ts";
+import { ROW_BLOCK } from "./text-packing.ts";
 
 export interface StepShape {
   readonly config: ClipConfig;
@@ -46,8 +49,8 @@ export interface StepShape {
   readonly batch: number;
   /** Columns of the tokens: at least the longest caption of the batch, at most the context. */
   readonly length: number;
-  /** Rows of the texts that are computed, of batch * length. @default all */
-  readonly textRows?: number;
+  /** Rows of the texts that are computed, of batch * length, in blocks of ROW_BLOCK. @default all rows */
+  readonly textBlocks?: number;
   /** Of parameters and arithmetic; f64 is for checks on the reference engine. @default "f32" */
   readonly dtype?: "f32" | "f64";
 }
@@ -77,17 +80,17 @@ export function stateOf({ config, dtype = "f32" }: StepShape) {
 }
 
 /** Pictures are 8-bit [batch, size, size, 3]; in f64 they come as the official checks have them, normalised [batch, 3, size, size]. */
-function pairSignature({ config, batch, length, textRows, dtype = "f32" }: StepShape): Signature {
+function pairSignature({ config, batch, length, textBlocks, dtype = "f32" }: StepShape): Signature {
   const size = config.imageSize;
   const images: TensorType =
     dtype === "f64" ? { dtype, shape: [batch, 3, size, size] } : { dtype: "u8", shape: [batch, size, size, 3] };
   const tokens: TensorType = { dtype: "i32", shape: [batch, length] };
-  if (textRows === undefined) return { images, tokens };
+  if (textBlocks === undefined) return { images, tokens };
   return {
     images,
     tokens,
-    rows: { dtype: "i32", shape: [textRows] },
-    places: { dtype: "i32", shape: [batch * length] },
+    rows: { dtype: "i32", shape: [textBlocks, ROW_BLOCK] },
+    places: { dtype: "i32", shape: [batch, length] },
   };
 }
 
@@ -110,7 +113,7 @@ function one(from: Named, name: string): Tensor {
 function encodePairs(x: Named, config: ClipConfig) {
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
-  const packing = x.rows && x.places ? { rows: x.rows, places: x.places } : undefined;
+  const packing = x.rows && x.places ? { rows: reshape(x.rows, [-1]), places: reshape(x.places, [-1]) } : undefined;
   const { features: imageFeatures, statistics } = encodeImage(x, pixels, config, { train: true });
   const { features: textFeatures } = encodeText(x, one(x, "tokens"), config, packing);
   return { imageFeatures, textFeatures, statistics };
@@ -123,6 +126,23 @@ function accuracyOf(logits: Tensor, targets: Tensor, dtype: "f32" | "f64"): Tens
 
 function updatedState({ parameters, moments }: Updated): Named {
   return { ...parameters, ...moments, logit_scale: clampLogitScale(one(parameters, "logit_scale")) };
+}
+
+/**
+ * What programs for any texts are traced with (see `traceResizable`): primes that are no model's size, large enough for what lowering
+ * does with many rows, and so close to each other that no threshold of it lies between them.
+ */
+const TEXT_SIZES = { length: [281, 283], textBlocks: [311, 313] } as const;
+
+/** One of the programs below for texts of any length, of which any number of blocks is computed. */
+export function forAnyTexts(make: (shape: StepShape) => StatefulGraph, shape: StepShape): StatefulGraph {
+  let state: readonly string[] = [];
+  const graph = traceResizable(TEXT_SIZES, (sizes) => {
+    const made = make({ ...shape, ...sizes });
+    state = made.state;
+    return made.graph;
+  });
+  return { graph, state };
 }
 
 /** The whole step in one program: encode, loss, gradients, AdamW, clamp. */

@@ -60,9 +60,15 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
     while (step < steps && !options.signal?.aborted) {
       const rate = learningRate(recipe.schedule, recipe.learningRate, step, steps);
       const pieces = await piecesOf(loader, step, batch / microBatch);
-      const metrics = await trainer.step(pieces, rate, step);
+      const lastGood = saved > 0 ? checkpointPath(folder, saved) : undefined;
+      const metrics = await trainer.step(pieces, rate, step).catch((error: unknown) => {
+        // The state may be half updated: nothing more is saved of it.
+        throw new Error(
+          `step ${step + 1}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood)}`,
+        );
+      });
       if (metrics.notFinite.length > 0 || !Number.isFinite(metrics.loss))
-        throw new Error(divergence(metrics, step, pieces, saved > 0 ? checkpointPath(folder, saved) : undefined));
+        throw new Error(divergence(metrics, step, pieces, lastGood));
       step++;
       const now = performance.now();
       const { loss, accuracy, scale, gradientNorm } = metrics;
@@ -113,6 +119,8 @@ function divergence(
   const [first, ...others] = notFinite;
   const more = others.length > 0 ? ` and ${others.length} more` : "";
   const culprit = first ? `the gradient of ${first}${more} is not finite` : "all gradients are finite";
-  const good = lastGood ? `last good checkpoint: ${lastGood}` : "there is no checkpoint yet";
-  return `step ${step + 1}: the loss is ${loss} (gradient norm ${gradientNorm}, scale ${scale.toFixed(2)}): ${culprit}; batch of pairs ${some}; ${good}`;
+  return `step ${step + 1}: the loss is ${loss} (gradient norm ${gradientNorm}, scale ${scale.toFixed(2)}): ${culprit}; batch of pairs ${some}; ${goodCheckpoint(lastGood)}`;
 }
+
+const goodCheckpoint = (path: string | undefined): string =>
+  path ? `last good checkpoint: ${path}` : "there is no checkpoint yet";

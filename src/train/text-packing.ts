@@ -6,21 +6,21 @@ export interface PackedTexts {
   readonly length: number;
   /** i32 [batch, length]. */
   readonly tokens: Int32Array;
-  /** i32 [packed]: where in the flat tokens each kept one stands; the rest repeats the first. */
+  /** i32 [packed], a multiple of ROW_BLOCK: where in the flat tokens each kept one stands; the rest repeats the first. */
   readonly rows: Int32Array;
-  /** i32 [batch * length]: the kept row of each position; behind a text's end the last row, which is never a text's. */
+  /** i32 [batch, length]: the kept row of each position; behind a text's end the last row, which is never a text's. */
   readonly places: Int32Array;
 }
 
-/** Contexts up to this are computed whole; longer ones are cut to a multiple of LENGTH_STEP. */
-const SHORT_CONTEXT = 32;
-const LENGTH_STEP = 16;
-/** Kept rows come in multiples of twice the batch, but not of fewer than this: each number compiles a program. */
-const LEAST_ROWS_STEP = 128;
+/** Kept rows come in multiples of this many. A power of two: kernels over rows share them out evenly. */
+export const ROW_BLOCK = 64;
+/** From this batch on they come in more blocks at once, still a small part of all. */
+const BLOCK_BATCH = 128;
+const LENGTH_STEP = 8;
 
 /**
  * Drops what lies behind each text's end-of-text (its first highest id): attention is causal and pooling is at the end, so nothing
- * there changes a feature. Few sizes come out, since each compiles a program; a batch's sizes depend on the batch alone.
+ * there changes a feature. Few sizes come out, since engines may prepare for each; a batch's sizes depend on the batch alone.
  * @param tokens [batch, context]
  */
 export function packTexts(tokens: Int32Array, batch: number, context: number): PackedTexts {
@@ -29,9 +29,9 @@ export function packTexts(tokens: Int32Array, batch: number, context: number): P
     return row.indexOf(row.reduce((a, b) => Math.max(a, b))) + 1;
   });
   const longest = Math.max(...ends);
-  const length = context <= SHORT_CONTEXT ? context : Math.min(context, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+  const length = Math.min(context, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
   const kept = ends.reduce((sum, end) => sum + end, 0);
-  const step = Math.max(LEAST_ROWS_STEP, 2 * batch);
+  const step = ROW_BLOCK * Math.max(1, Math.floor(batch / BLOCK_BATCH));
   const rows = new Int32Array(Math.ceil((kept + 1) / step) * step);
   const places = new Int32Array(batch * length).fill(rows.length - 1);
   const cut = new Int32Array(batch * length);

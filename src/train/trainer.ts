@@ -5,6 +5,7 @@ import {
   applyGraph,
   backwardGraph,
   featuresGraph,
+  forAnyTexts,
   lossGraph,
   type StatefulGraph,
   type StepShape,
@@ -12,7 +13,7 @@ import {
   stepGraph,
 } from "./graphs.ts";
 import { type AdamW, initialMoments, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
-import { packTexts } from "./text-packing.ts";
+import { packTexts, ROW_BLOCK } from "./text-packing.ts";
 
 /** Pairs as the loader gives them. */
 export interface PairBatch {
@@ -43,7 +44,7 @@ export interface Trainer {
   step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
   /** Parameters and running statistics by published names, moments as `moment1.` and `moment2.` and the name. */
   read(): Promise<HostTensors>;
-  /** Seconds spent compiling so far; programs are compiled when a size of the texts first occurs. */
+  /** Seconds spent compiling so far; programs are compiled when they are first needed. */
   compileSeconds(): number;
   close(): Promise<void>;
 }
@@ -98,19 +99,15 @@ export async function createTrainer(
     return program;
   };
 
-  const inputsOf = ({ images, tokens }: PairBatch) => {
+  const inputsOf = ({ images, tokens }: PairBatch): HostTensors => {
     const texts = packTexts(tokens, microBatch, config.text.contextLength);
     const { length, rows, places } = texts;
     const size = config.imageSize;
     return {
-      shape: { ...whole, length, textRows: rows.length },
-      key: `${length} ${rows.length}`,
-      pairs: {
-        images: hostTensor("u8", [microBatch, size, size, 3], images),
-        tokens: hostTensor("i32", [microBatch, length], texts.tokens),
-        rows: hostTensor("i32", [rows.length], rows),
-        places: hostTensor("i32", [places.length], places),
-      },
+      images: hostTensor("u8", [microBatch, size, size, 3], images),
+      tokens: hostTensor("i32", [microBatch, length], texts.tokens),
+      rows: hostTensor("i32", [rows.length / ROW_BLOCK, ROW_BLOCK], rows),
+      places: hostTensor("i32", [microBatch, length], places),
     };
   };
   const scalarsOf = (learningRate: number, step: number): HostTensors =>
@@ -122,29 +119,26 @@ export async function createTrainer(
     );
 
   async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
-    const { shape, key, pairs } = inputsOf(piece);
-    const program = await compiled(`step ${key}`, () => stepGraph(shape));
-    return program.run({ ...pairs, ...scalarsOf(learningRate, step) }, state);
+    const program = await compiled("step", () => forAnyTexts(stepGraph, whole));
+    return program.run({ ...inputsOf(piece), ...scalarsOf(learningRate, step) }, state);
   }
 
   async function cachedStep(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<HostTensors> {
     const inputs = pieces.map(inputsOf);
     const encoded: HostTensors[] = [];
-    for (const { shape, key, pairs } of inputs) {
-      const program = await compiled(`features ${key}`, () => featuresGraph(shape));
-      encoded.push(await program.run(pairs, state));
-    }
+    const features = await compiled("features", () => forAnyTexts(featuresGraph, whole));
+    for (const pairs of inputs) encoded.push(await features.run(pairs, state));
     const loss = await lossOf(
       stacked(encoded.map((e) => named(e, "imageFeatures"))),
       stacked(encoded.map((e) => named(e, "textFeatures"))),
     );
-    for (const [i, { shape, key, pairs }] of inputs.entries()) {
-      const program = await compiled(`backward ${key}`, () => backwardGraph(shape));
+    const backward = await compiled("backward", () => forAnyTexts(backwardGraph, whole));
+    for (const [i, pairs] of inputs.entries()) {
       const slopes = {
         imageSlopes: rowsOf(loss.imageSlopes, i * microBatch, microBatch),
         textSlopes: rowsOf(loss.textSlopes, i * microBatch, microBatch),
       };
-      await program.run({ ...pairs, ...slopes }, state);
+      await backward.run({ ...pairs, ...slopes }, state);
     }
     const apply = await compiled("apply", () => applyGraph(whole));
     const results = await apply.run({ scaleSlope: loss.scaleSlope, ...scalarsOf(learningRate, step) }, state);

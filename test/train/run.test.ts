@@ -43,14 +43,14 @@ async function newRun(changes: Partial<Recipe> = {}): Promise<RunFolder> {
   return createRunFolder(join(place, `run-${runs++}`), recipe, await tokenizerOf(recipe));
 }
 
-const trained = (run: RunFolder, stopAfter = Number.POSITIVE_INFINITY) => {
+const trained = (run: RunFolder, stopAfter = Number.POSITIVE_INFINITY, on: Engine = engine) => {
   const controller = new AbortController();
   const progress = {
     show: ({ step }: MetricsLine) => {
       if (step === stopAfter) controller.abort();
     },
   };
-  return train(run, { engine, signal: controller.signal, progress, loaderWorkers: 0 });
+  return train(run, { engine: on, signal: controller.signal, progress, loaderWorkers: 0 });
 };
 
 const comparable = (lines: readonly MetricsLine[]) => lines.map(({ pairsPerSecond: _, ...line }) => line);
@@ -121,6 +121,28 @@ describe("a run", () => {
     expect(error).toContain(`last good checkpoint: ${checkpointPath(run.folder, 1)}`);
     expect(error).not.toContain("\n");
     expect(await checkpointSteps(run.folder)).toEqual([1]);
+  });
+
+  it("ends with the last checkpoint where a step fails half way, since the state may be half updated", async () => {
+    const run = await newRun();
+    let steps = 0;
+    const failing: Engine = {
+      ...engine,
+      compile: async (graph, options) => {
+        const program = await engine.compile(graph, options);
+        return {
+          ...program,
+          run: (inputs, state) =>
+            ++steps === 7 ? Promise.reject(new Error("out of memory")) : program.run(inputs, state),
+        };
+      },
+    };
+    const last = checkpointPath(run.folder, 4);
+    await expect(trained(run, Number.POSITIVE_INFINITY, failing)).rejects.toThrow(
+      `step 7: out of memory; last good checkpoint: ${last}`,
+    );
+    expect(await checkpointSteps(run.folder)).toEqual([4]);
+    expect(await trained(await openRunFolder(run.folder))).toMatchObject({ finished: true, step: 12 });
   });
 
   it("never writes a checkpoint with a number that is not finite", async () => {

@@ -61,7 +61,7 @@ it("takes few sizes, which depend on the batch alone, and cuts long contexts to 
   const tokens = new Int32Array(4 * 77);
   for (let row = 0; row < 4; row++) tokens.set([49406, 320, 49407], row * 77);
   const { length, rows, places } = packTexts(tokens, 4, 77);
-  expect([length, rows.length, places.length]).toEqual([16, 128, 64]);
-  expect(Array.from(rows.subarray(0, 6))).toEqual([0, 1, 2, 16, 17, 18]);
-  expect(Array.from(places.subarray(0, 4))).toEqual([0, 1, 2, 127]);
+  expect([length, rows.length, places.length]).toEqual([8, 64, 32]);
+  expect(Array.from(rows.subarray(0, 6))).toEqual([0, 1, 2, 8, 9, 10]);
+  expect(Array.from(places.subarray(0, 4))).toEqual([0, 1, 2, 63]);
 });

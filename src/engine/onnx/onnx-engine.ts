@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import {
   elements,
+  filledWith,
   type Graph,
   type HostTensor,
   isResizable,
@@ -28,6 +29,7 @@ import {
 } from "../engine.ts";
 import { cacheFolder, findCompiled, forgetCompiled, keepCompiled, WEIGHTS } from "./compiled-cache.ts";
 import { bytesOf, type Emitter, type Name } from "./emitter.ts";
+import { updatedInPlace } from "./in-place.ts";
 import { type LowerOptions, lower } from "./lower.ts";
 import { programKey } from "./program-key.ts";
 import type { Answer, CallName, Calls, ExecutionProvider, ModelSource, Request, WorkerOptions } from "./protocol.ts";
@@ -166,7 +168,9 @@ async function compile(
   if (quantize === "int8" && channel.provider !== "cpu")
     throw new Error("onnx: int8 is for the CPU; on WebGPU leave quantize out");
   const names = graph.inputs.map((x) => x.attrs.name);
-  const { updated, returned } = splitOutputs(graph, state);
+  const { updated: changed, returned } = splitOutputs(graph, state);
+  const filled = channel.provider === "cpu" ? filledEntries(graph, changed) : {};
+  const updated = changed.filter((name) => !Object.hasOwn(filled, name));
   const constantNames = Object.keys(isStored(constants) ? constants.types : constants);
   const elsewhere = new Set([...state, ...constantNames]);
   const stateInputs = names.filter((name) => state.includes(name));
@@ -177,18 +181,26 @@ async function compile(
   const io = {
     stateInputs: kept(stateInputs),
     stateOutputs: updated,
+    filled,
     inputs: kept(inputs),
     outputs: returned,
   };
+  const computed = { ...graph, outputs: graph.outputs.filter(({ name }) => !Object.hasOwn(filled, name)) };
   /** Lowers the graph and makes a session of it, which may leave its optimised model. */
   const fresh = async (keep?: string): Promise<number> => {
     const values = isStored(constants) ? await constants.read() : constants;
     checkInputs(graph, values, new Set(names.filter((name) => !Object.hasOwn(values, name))));
-    const { model, folder } = await writeModel(graph, values, channel.provider, quantize === "int8");
+    const { model, folder, inPlace } = await writeModel(
+      computed,
+      values,
+      channel.provider,
+      quantize === "int8",
+      updated,
+    );
     return channel
       .call(
         "compile",
-        { model, ...io, ...(keep ? { keep: { model: keep, weights: WEIGHTS } } : {}) },
+        { model, ...io, inPlace, ...(keep ? { keep: { model: keep, weights: WEIGHTS } } : {}) },
         typeof model === "string" ? [] : [model.buffer],
       )
       .finally(() => folder && rm(folder, { recursive: true, force: true }));
@@ -203,7 +215,7 @@ async function compile(
     run: async (values, from) => {
       checkInputs(graph, values, elsewhere);
       const held = isOnnxState(from, channel) ? from : undefined;
-      if (stateInputs.length + updated.length > 0 && !held)
+      if (stateInputs.length + changed.length > 0 && !held)
         throw new Error("run: this program needs a state of its engine");
       checkState(graph, state, held?.types ?? {});
       const sent = Object.fromEntries(io.inputs.flatMap((name) => (values[name] ? [[name, values[name]]] : [])));
@@ -211,6 +223,16 @@ async function compile(
     },
     close: () => channel.call("closeProgram", id),
   };
+}
+
+/** Entries whose update is one number everywhere: written without a buffer for it. */
+function filledEntries(graph: Graph, updated: readonly string[]): Record<string, number> {
+  const filled = graph.outputs.flatMap(({ name, tensor }) => {
+    const value = updated.includes(name) ? filledWith(tensor) : undefined;
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  // The twin of a resizable graph has the same outputs; a model has at least one.
+  return isResizable(graph) || filled.length === graph.outputs.length ? {} : Object.fromEntries(filled);
 }
 
 /** Smaller ones are compiled as quickly as they are found. */
@@ -222,11 +244,12 @@ async function fromCache(
   channel: Channel,
   folder: string,
   key: string,
-  io: Omit<ModelSource, "model">,
+  io: Omit<ModelSource, "model" | "inPlace">,
   fresh: (keep?: string) => Promise<number>,
 ): Promise<number> {
   const model = await findCompiled(folder, key);
-  const found = model && (await channel.call("compile", { model, optimized: true, ...io }).catch(() => undefined));
+  const found =
+    model && (await channel.call("compile", { model, optimized: true, ...io, inPlace: [] }).catch(() => undefined));
   if (found) return found;
   if (model) await forgetCompiled(folder, key);
   return keepCompiled(folder, key, fresh);
@@ -276,11 +299,15 @@ async function writeModel(
   constants: HostTensors,
   provider: ExecutionProvider,
   int8: boolean,
-): Promise<{ readonly model: Uint8Array<ArrayBuffer> | string; readonly folder?: string }> {
+  updated: readonly string[],
+): Promise<
+  Pick<ModelSource, "inPlace"> & { readonly model: Uint8Array<ArrayBuffer> | string; readonly folder?: string }
+> {
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
     const place = (emit: Emitter, value: HostTensor): Name => emit.initializer(emit.fresh(), value);
-    return { model: lowered(graph, provider, { constants, place, int8 }).write() };
+    const emit = lowered(graph, provider, { constants, place, int8 });
+    return { model: emit.write(), inPlace: updatedInPlace(emit.parts(), updated) };
   }
   const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
   try {
@@ -296,15 +323,15 @@ async function writeModel(
       offset += value.data.byteLength;
       return placed;
     };
-    const model = lowered(graph, provider, { constants, place, int8 }).write();
+    const emit = lowered(graph, provider, { constants, place, int8 });
     const file = await open(join(folder, "weights.bin"), "w");
     try {
       for (const { data } of weights) await file.writeFile(bytesOf(data));
     } finally {
       await file.close();
     }
-    await writeFile(join(folder, "model.onnx"), model);
-    return { model: join(folder, "model.onnx"), folder };
+    await writeFile(join(folder, "model.onnx"), emit.write());
+    return { model: join(folder, "model.onnx"), folder, inPlace: updatedInPlace(emit.parts(), updated) };
   } catch (error) {
     // A full disk, say: nothing half-written stays.
     await rm(folder, { recursive: true, force: true });

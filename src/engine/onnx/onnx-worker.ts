@@ -15,9 +15,11 @@ interface Program extends Omit<ModelSource, "model" | "optimized" | "keep"> {
   readonly session: InferenceSession;
 }
 
-/** A state entry: the value where the provider computes, and on the CPU the buffer that the next update is written into. */
+/** A state entry. */
 interface Entry {
+  /** Where the provider computes. */
   current: Tensor;
+  /** On the CPU, where some program cannot update it in place: the buffer that the next update is written into. */
   spare: Tensor | undefined;
   /** The program whose result it is. */
   maker: number | undefined;
@@ -34,6 +36,8 @@ const DTYPE = Object.fromEntries(Object.entries(ORT_TYPE).map(([dtype, type]) =>
 
 const programs = new Map<number, Program>();
 const states = new Map<number, Map<string, Entry>>();
+/** States that a failed run may have left half updated. */
+const damaged = new Set<number>();
 let nextId = 1;
 
 function toOrt({ dtype, shape, data }: HostTensor): Tensor {
@@ -51,6 +55,11 @@ function found<T>(map: ReadonlyMap<number, T>, id: number, what: string): T {
   const value = map.get(id);
   if (value === undefined) throw new Error(`onnx: this ${what} is closed`);
   return value;
+}
+
+function entriesOf(state: number): Map<string, Entry> {
+  if (damaged.has(state)) throw new Error("state: a run failed while it changed this state, which is lost");
+  return found(states, state, "state");
 }
 
 /** @param locations of outputs, by their own names; the others come to the CPU */
@@ -108,7 +117,7 @@ async function fromState({ current, type }: Entry): Promise<HostTensor> {
 /** Puts a value in the place of an entry's. The device's memory is freed here, not when the garbage is collected. */
 function replace(held: Entry, value: Tensor, maker?: number): void {
   if (device) held.current.dispose();
-  else held.spare = held.current;
+  else if (value === held.spare) held.spare = held.current;
   held.current = value;
   held.maker = maker;
 }
@@ -121,9 +130,15 @@ async function adopt(program: number): Promise<void> {
       if (held.maker === program) replace(held, await device.upload(held.current, held.type));
 }
 
+/** The other of an entry's two buffers, written in turns: the update may be ready before the value's last reader has run. */
+function spareOf(held: Entry): Tensor {
+  held.spare ??= toOrt({ ...toHost(held.current), data: toHost(held.current).data.slice() });
+  return held.spare;
+}
+
 async function run({ program: id, inputs, state: stateId }: Calls["run"]["request"]): Promise<HostTensors> {
   const program = found(programs, id, "program");
-  const state = stateId === undefined ? new Map<string, Entry>() : found(states, stateId, "state");
+  const state = stateId === undefined ? new Map<string, Entry>() : entriesOf(stateId);
   const entry = (name: string): Entry => {
     const value = state.get(name);
     if (!value) throw new Error(`run: the state has no entry ${name}`);
@@ -138,19 +153,24 @@ async function run({ program: id, inputs, state: stateId }: Calls["run"]["reques
   const fetches: Record<string, Tensor | null> = {};
   for (const name of program.outputs) fetches[outputName(name)] = null;
   for (const name of program.stateOutputs) {
-    const { current, spare } = entry(name);
-    // Two buffers an entry, written in turns: the update of one value may be ready before its last reader has run.
     fetches[outputName(name)] = onDevice
       ? null
-      : (spare ?? toOrt({ ...toHost(current), data: toHost(current).data.slice() }));
+      : program.inPlace.includes(name)
+        ? entry(name).current
+        : spareOf(entry(name));
   }
-  const results = await program.session.run(feeds, fetches);
+  const results = await program.session.run(feeds, fetches).catch((error: unknown) => {
+    if (!onDevice && stateId !== undefined && program.inPlace.length > 0) damaged.add(stateId);
+    throw error;
+  });
   for (const name of program.stateOutputs) {
     const held = entry(name);
-    const updated = results[outputName(name)];
+    // On the CPU the fetch has been written.
+    const updated = fetches[outputName(name)] ?? results[outputName(name)];
     if (!updated) throw new Error(`run: state entry ${name} was not computed`);
     replace(held, updated, id);
   }
+  for (const [name, value] of Object.entries(program.filled)) toHost(entry(name).current).data.fill(value);
   return Object.fromEntries(program.outputs.map((name) => [name, toHost(results[outputName(name)] as Tensor)]));
 }
 
@@ -184,7 +204,7 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
     return nextId++;
   },
   readState: async ({ state, names }) => {
-    const entries = found(states, state, "state");
+    const entries = entriesOf(state);
     const values: Record<string, HostTensor> = {};
     for (const name of names) {
       const held = entries.get(name);
@@ -194,7 +214,7 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
     return values;
   },
   writeState: async ({ state, values }) => {
-    const entries = found(states, state, "state");
+    const entries = entriesOf(state);
     for (const [name, value] of Object.entries(values)) {
       const held = entries.get(name);
       if (!held) throw new Error(`state: no entry ${name}`);
@@ -205,6 +225,7 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
   closeState: async (id) => {
     for (const { current } of found(states, id, "state").values()) if (device) current.dispose();
     states.delete(id);
+    damaged.delete(id);
     return undefined;
   },
 };

@@ -18,6 +18,10 @@ export interface ModelSource {
   /** State entries that the program reads, and those it replaces. */
   readonly stateInputs: readonly string[];
   readonly stateOutputs: readonly string[];
+  /** Those of the replaced entries whose update may be written where the entry is. */
+  readonly inPlace: readonly string[];
+  /** Entries that are filled with a number after each run. */
+  readonly filled: Readonly<Record<string, number>>;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }

@@ -40,6 +40,7 @@ export interface Kernels {
     out: number,
     scratch: number,
   ): void;
+  toFloats(source: number, pixels: number, tables: number, out: number, plane: number): void;
 }
 
 interface Memory {
@@ -102,7 +103,7 @@ function readBesideThis(): Uint8Array | undefined {
 }
 
 function isKernels(exports: object): exports is Kernels {
-  return ["memory", "acrossRgb", "acrossFour", "down", "unstuff", "decodeScan", "toRgb"].every(
+  return ["memory", "acrossRgb", "acrossFour", "down", "unstuff", "decodeScan", "toRgb", "toFloats"].every(
     (name) => name in exports,
   );
 }

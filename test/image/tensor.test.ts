@@ -25,3 +25,16 @@ test("into a batch, where it fits", () => {
   expect([...batch.subarray(0, 768), batch[1536]]).toEqual(new Array(769).fill(7));
   expect(() => toTensor(image, statistics, batch, 770)).toThrow("768 floats from 770 on do not fit into 1537");
 });
+
+test.each([1, 3, 129])("each float is its byte's, with %i rows of 255", (height) => {
+  const statistics = { mean: PIXEL_MEAN, deviation: PIXEL_DEVIATION };
+  const table = toTensor(image, statistics);
+  const pixels = 255 * height;
+  const data = Uint8Array.from({ length: 3 * pixels }, (_, i) => (i * 7919) >> 4);
+  const wanted = Float32Array.from({ length: 3 * pixels }, (_, i) => {
+    const c = Math.floor(i / pixels);
+    return table[256 * c + (data[3 * (i % pixels) + c] ?? 0)] ?? Number.NaN;
+  });
+  expect(toTensor({ width: 255, height, data }, statistics)).toEqual(wanted);
+  expect(() => toTensor({ width: 255, height, data: data.subarray(1) }, statistics)).toThrow(/need \d+ bytes of RGB/);
+});

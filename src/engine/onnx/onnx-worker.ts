@@ -5,11 +5,13 @@ import type { DType, HostArray, HostTensor, TensorType } from "../../graph/index
 import type { HostTensors } from "../engine.ts";
 import { deviceMemory, type Location } from "./device-memory.ts";
 import { inputName, outputName } from "./names.ts";
+import { bytesMaySaturate } from "./processor.ts";
 import type { Answer, CallName, Calls, ModelSource, Request, WorkerOptions } from "./protocol.ts";
 
 const ort = (await import("onnxruntime-node")).default;
 const options = workerData as WorkerOptions;
 const onDevice = options.executionProvider !== "cpu";
+const maySaturate = await bytesMaySaturate();
 
 interface Program extends Omit<ModelSource, "model" | "optimized" | "keep"> {
   readonly session: InferenceSession;
@@ -77,10 +79,10 @@ async function createSession(
     // Training has many sizes of texts. The pattern of one is a block of all its activations, held beside what the first run took:
     // measured, a fifth to a third more memory for no gain in speed.
     enableMemPattern: stateInputs.length === 0,
-    // Processors without 8-bit dot products saturate sums of two products, unless weights become unsigned.
     extra: {
       session: {
-        x64quantprecision: "1",
+        // Weights of 8 bits become unsigned.
+        ...(maySaturate ? { x64quantprecision: "1" } : {}),
         ...(keep
           ? {
               optimized_model_external_initializers_file_name: keep.weights,

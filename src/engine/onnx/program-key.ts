@@ -2,9 +2,9 @@
 import { createHash, type Hash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { type Graph, isResizable, type Tensor } from "../../graph/index.ts";
+import { processor } from "./processor.ts";
 
 /** Of the graph, the weights' fingerprint, how it is compiled, our code, onnxruntime and the processor, whose kernels the file is for. */
 export async function programKey(graph: Graph, fingerprint: string, options: unknown): Promise<string> {
@@ -31,12 +31,6 @@ function writeGraph(hash: Hash, { inputs, outputs, nodes }: Graph): void {
     );
   }
   hash.update(JSON.stringify(outputs.map(({ name, tensor }) => [name, places.get(tensor)])));
-}
-
-/** The model and, where the system tells, the instructions it has. */
-async function processor(): Promise<string> {
-  const info = await readFile("/proc/cpuinfo", "utf8").catch(() => "");
-  return `${cpus()[0]?.model} ${/^(flags|Features)\s*:.*$/m.exec(info)?.[0] ?? ""}`;
 }
 
 let code: Promise<string> | undefined;

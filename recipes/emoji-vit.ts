@@ -3,7 +3,7 @@
  *
  *     clip-ts train emoji-vit
  *
- * Three minutes on two cores. Measured, prompt "an emoji of {}", seeds 0 and 1: on the vendor it never saw, 1,181 ways,
+ * Three minutes on two cores. Measured with a vocabulary of 2,048 ids, prompt "an emoji of {}", seeds 0 and 1: on the vendor it never saw, 1,181 ways,
  * top-1 4.1 and 4.7, top-5 14.1 and 15.3; on 127 concepts it never saw, 6.9 and 8.6, 22.0 and 24.3.
  * PyTorch with the same data and model, seed 0: 4.3, 16.4, 9.2, 25.9.
  */

@@ -181,6 +181,10 @@ async function compile(
   const io = {
     stateInputs: kept(stateInputs),
     stateOutputs: updated,
+    stateElements: graph.inputs.reduce(
+      (sum, x) => sum + (stateInputs.includes(x.attrs.name) ? elements(x.shape) : 0),
+      0,
+    ),
     filled,
     inputs: kept(inputs),
     outputs: returned,

@@ -18,6 +18,8 @@ export interface ModelSource {
   /** State entries that the program reads, and those it replaces. */
   readonly stateInputs: readonly string[];
   readonly stateOutputs: readonly string[];
+  /** Elements of the entries that it reads. */
+  readonly stateElements: number;
   /** Those of the replaced entries whose update may be written where the entry is. */
   readonly inPlace: readonly string[];
   /** Entries that are filled with a number after each run. */

@@ -23,20 +23,33 @@ function inverseDeviation({ emit, shared }: Context, variance: Name, epsilon: nu
   );
 }
 
-/** y, mean, variance. The variance is the mean square less the squared mean, and y = x scale + shift: no pass centres x. */
+/** Rows from which x is not centred: the variance of few rows may be small beside their mean, which costs digits. */
+const MANY_ROWS = 4096;
+
+/** What squares are summed of, and the mean that it still has (nothing: none). */
+function squared(context: Context, x: Tensor, mean: Name): { readonly from: Name; readonly rest: Name | undefined } {
+  return rowsOf(x) < MANY_ROWS
+    ? { from: centred(context, x, mean), rest: undefined }
+    : { from: context.value(x), rest: mean };
+}
+
+/** a - b mean, with what `squared` left of the mean. */
+function less({ emit }: Context, a: Name, b: Name, rest: Name | undefined): Name {
+  return rest === undefined ? a : emit.node("Sub", [a, emit.node("Mul", [b, rest])]);
+}
+
+/** y, mean, variance. The variance is the mean square less the squared mean, and y = x scale + shift: no pass centres x if it is large. */
 export function lowerBatchNorm(context: Context, node: Node<"batchNorm">): Name[] {
   const { emit, value } = context;
   const [x, gain, bias] = node.inputs as [Tensor, Tensor, Tensor];
   const perRow = emit.scalar(1 / rowsOf(x), "f32");
   const mean = emit.node("Mul", [sumRows(emit, value(x), x), perRow]);
-  const meanSquare = emit.node("Mul", [sumRows(emit, emit.node("Mul", [value(x), value(x)]), x), perRow]);
-  const variance = emit.node("Max", [
-    emit.node("Sub", [meanSquare, emit.node("Mul", [mean, mean])]),
-    emit.scalar(0, "f32"),
-  ]);
+  const { from, rest } = squared(context, x, mean);
+  const meanSquare = emit.node("Mul", [sumRows(emit, emit.node("Mul", [from, from]), x), perRow]);
+  const variance = emit.node("Max", [less(context, meanSquare, mean, rest), emit.scalar(0, "f32")]);
   const scale = emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]);
-  const shift = emit.node("Sub", [value(bias), emit.node("Mul", [mean, scale])]);
-  const y = withVector(emit, "Add", withVector(emit, "Mul", value(x), x.shape, scale), x.shape, shift);
+  const shift = less(context, value(bias), scale, rest);
+  const y = withVector(emit, "Add", withVector(emit, "Mul", from, x.shape, scale), x.shape, shift);
   return [y, mean, variance];
 }
 
@@ -44,19 +57,17 @@ export function lowerBatchNorm(context: Context, node: Node<"batchNorm">): Name[
 export function lowerBatchNormGrad(context: Context, node: Node<"batchNormGrad">): Name[] {
   const { emit, value } = context;
   const [x, gain, mean, variance, g] = node.inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const { from, rest } = squared(context, x, value(mean));
   const inverse = inverseDeviation(context, value(variance), node.attrs.epsilon);
   const dbias = sumRows(emit, value(g), x);
-  const product = sumRows(emit, emit.node("Mul", [value(g), value(x)]), x);
-  const along = emit.node("Sub", [product, emit.node("Mul", [dbias, value(mean)])]);
+  const along = less(context, sumRows(emit, emit.node("Mul", [value(g), from]), x), dbias, rest);
   const dgain = emit.node("Mul", [along, inverse]);
   const minusPerRow = emit.scalar(-1 / rowsOf(x), "f32");
   const scale = emit.node("Mul", [value(gain), inverse]);
   const slope = emit.node("Mul", [emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]), scale]);
-  const offset = emit.node("Sub", [
-    emit.node("Mul", [emit.node("Mul", [dbias, minusPerRow]), scale]),
-    emit.node("Mul", [slope, value(mean)]),
-  ]);
-  const line = withVector(emit, "Add", withVector(emit, "Mul", value(x), x.shape, slope), x.shape, offset);
+  const constant = emit.node("Mul", [emit.node("Mul", [dbias, minusPerRow]), scale]);
+  const offset = less(context, constant, slope, rest);
+  const line = withVector(emit, "Add", withVector(emit, "Mul", from, x.shape, slope), x.shape, offset);
   const dx = emit.node("Add", [withVector(emit, "Mul", value(g), x.shape, scale), line]);
   return [dx, dgain, dbias];
 }

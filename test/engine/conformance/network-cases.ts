@@ -136,6 +136,17 @@ const normalised = (op: "layerNorm" | "batchNorm", shapes: readonly (readonly nu
     return gradients ? [...outputs, { ...gradients, tolerance: 1e-4 }] : outputs;
   });
 
+/** Values whose mean is many deviations from 0. */
+const farFromZero = (shape: readonly number[], mean: number, tolerance: number): Case => ({
+  name: `${named(shape)} around ${mean}`,
+  operands: [real(shape, { within: 1 }), real(shape.slice(-1)), real(shape.slice(-1))],
+  build: (x, gain, bias) => {
+    const { y, variance } = g.batchNorm(g.add(x as Tensor, mean), gain as Tensor, bias as Tensor);
+    return [y, variance];
+  },
+  tolerance,
+});
+
 const LINEAR: readonly (readonly [x: number[], out: number])[] = [
   [[4], 3],
   [[2, 4], 3],
@@ -236,7 +247,12 @@ export const NETWORK = {
     const operands = [real(shape), real(shape.slice(-1)), real(row), real(row, "positive"), real(shape)];
     return allOutputs(named(shape), "layerNormGrad", {}, operands);
   }),
-  batchNorm: normalised("batchNorm", NORMALISED.slice(1)),
+  batchNorm: [
+    ...normalised("batchNorm", NORMALISED.slice(1)),
+    // Rounding x + 50 alone costs 1e-5 of the deviation; squares of it, a hundred times that.
+    farFromZero([5, 3], 50, 1e-4),
+    farFromZero([2, 40, 60, 3], 3, 1e-5),
+  ],
   batchNormGrad: NORMALISED.slice(1).flatMap((shape) => {
     const vector = shape.slice(-1);
     const operands = [real(shape), real(vector), real(vector), real(vector, "positive"), real(shape)];

@@ -1,5 +1,5 @@
 /** Results of inference.ts as tables. */
-import type { Spread } from "./report.ts";
+import { cell, spread, table } from "./report.ts";
 
 export interface SideCosts {
   /** Seconds from starting the process until one picture is encoded. */
@@ -32,18 +32,15 @@ const TITLES: Readonly<Record<string, string>> = {
   files: "JPEG files of 640 x 480, end to end,",
 };
 
-export function inferenceMarkdown(results: InferenceResults, spread: (values: readonly number[]) => Spread): string {
+export function inferenceMarkdown(results: InferenceResults): string {
   const { date, processor, cores, threads, rounds, versions, speeds, costs, elsewhere } = results;
   const sides = Object.keys(costs);
   const titleOf = (mode: string): string => mode.replace(/^\w+/, (what) => TITLES[what] ?? what);
-  const cell = (values: readonly number[] | undefined, digits: number): string => {
-    if (!values || values.length === 0) return "-";
-    const { median, min, max } = spread(values);
-    return `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
-  };
+  const spreadCell = (values: readonly number[] | undefined, digits: number): string =>
+    cell(values && values.length > 0 ? spread(values) : undefined, (x) => x.toFixed(digits));
   const rows = Object.entries(speeds).map(([mode, blocks]) => [
     titleOf(mode),
-    ...sides.map((side) => cell(blocks[side], 1)),
+    ...sides.map((side) => spreadCell(blocks[side], 1)),
   ]);
   const ratios = Object.entries(speeds).flatMap(([mode, blocks]) =>
     ["ours", "ours-int8"].flatMap((own) => {
@@ -52,7 +49,7 @@ export function inferenceMarkdown(results: InferenceResults, spread: (values: re
       const over = (side: string): string =>
         side === own
           ? "-"
-          : cell(
+          : spreadCell(
               blocks[side]?.map((theirs, i) => (mine[i] ?? Number.NaN) / theirs),
               2,
             );
@@ -89,9 +86,4 @@ export function inferenceMarkdown(results: InferenceResults, spread: (values: re
       paid,
     ),
   ].join("\n");
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map(() => "---")), ...rows.map(line)];
 }

@@ -3,16 +3,15 @@
  * run on the same cores: each side is a process of its own, measured in turns, a short block each. See README.md.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { COMMON_FLAGS, command, listed, needPython, publish, root, runOf, say, whole } from "./command.ts";
 import { type Features, type InferenceJob, writeInferenceJob } from "./inference-job.ts";
 import { type InferenceResults, inferenceMarkdown, type SideCosts } from "./inference-report.ts";
-import { spread } from "./report.ts";
 import { type Side, startSide } from "./side.ts";
 
-const root = join(import.meta.dirname, "..", "..");
 const python = join(root, "bench", "python");
 const transformersJs = join(root, "bench", "transformers-js");
 
@@ -44,28 +43,11 @@ const { values: flags } = parseArgs({
   options: {
     sides: { type: "string", default: SIDES.join(",") },
     modes: { type: "string", default: Object.keys(MODES).join(",") },
-    rounds: { type: "string", default: "5" },
     threads: { type: "string", default: String(availableParallelism()) },
-    python: { type: "string", default: join(python, ".venv", "bin", "python") },
-    out: { type: "string" },
-    docs: { type: "boolean", default: false },
+    ...COMMON_FLAGS,
+    rounds: { type: "string", default: "5" },
   },
 });
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
-
-function listed(flag: string, text: string, known: readonly string[]): string[] {
-  const names = text.split(",");
-  for (const name of names)
-    if (!known.includes(name)) throw new Error(`--${flag}: expected some of ${known.join(", ")}, got ${name}`);
-  return names;
-}
-
-function whole(flag: string, text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new Error(`--${flag}: expected a whole number above 0, got ${text}`);
-}
 
 function start(name: string, jobPath: string, { threads }: InferenceJob, folder: string): Side {
   const kinds: Record<string, string> = { ours: "float32", "ours-int8": "int8", "onnxruntime-node": "exported" };
@@ -172,49 +154,26 @@ async function measure(
   }
 }
 
-const MARKS = ["<!-- inference: written by bench/inference.ts -->", "<!-- end of inference -->"] as const;
-
-/** Puts the tables between the two marks of docs/benchmarks.md. */
-function writeDocs(tables: string): void {
-  const path = join(root, "docs", "benchmarks.md");
-  const page = readFileSync(path, "utf8");
-  const [begin, end] = [page.indexOf(MARKS[0]), page.indexOf(MARKS[1])];
-  if (begin < 0 || end < begin) throw new Error(`${path}: expected the marks ${MARKS.join(" and ")}`);
-  writeFileSync(path, `${page.slice(0, begin + MARKS[0].length)}\n${tables}\n${page.slice(end)}`);
-}
-
 async function main(): Promise<void> {
   const sides = listed("sides", flags.sides, SIDES);
   const modes = listed("modes", flags.modes, Object.keys(MODES));
   const [rounds, threads] = [whole("rounds", flags.rounds), whole("threads", flags.threads)];
-  if (sides.some((side) => !side.startsWith("ours")) && !existsSync(flags.python))
-    throw new Error(`no Python at ${flags.python}: bench/README.md says how to make it (or --python, or --sides ours)`);
+  if (sides.some((side) => !side.startsWith("ours"))) needPython(flags.python, "--python, or --sides ours");
   if (sides.includes("transformers.js") && !existsSync(join(transformersJs, "node_modules")))
     throw new Error(`transformers.js is not installed: npm install --prefix bench/transformers-js (or other --sides)`);
   const folder = mkdtempSync(join(tmpdir(), "clip-ts-bench-"));
   try {
     const measured = await measure(folder, sides, modes, rounds, threads);
     const results: InferenceResults = {
-      date: new Date().toISOString(),
-      processor: cpus()[0]?.model.trim() ?? "unknown processor",
+      ...runOf(),
       cores: availableParallelism(),
       ...{ threads, rounds, ...measured },
     };
-    const out = flags.out ?? join(root, "bench", "results", `inference-${results.date.replaceAll(":", "")}.json`);
-    mkdirSync(dirname(out), { recursive: true });
-    writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
-    const tables = inferenceMarkdown(results, spread);
-    if (flags.docs) writeDocs(tables);
-    process.stdout.write(`${tables}\n`);
-    say(out);
+    const tables = inferenceMarkdown(results);
+    publish("inference", results, tables, flags);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  say(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
-}
+await command(main);

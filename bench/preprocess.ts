@@ -3,11 +3,12 @@
  * process a side and round, in turns. See README.md.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Spread, spread, table, writeDocs } from "./report.ts";
+import { COMMON_FLAGS, command, needPython, publish, root, runOf, say, sayIfBusy, whole } from "./command.ts";
+import { cell, spread, table } from "./report.ts";
 import { scene } from "./scenes.ts";
 
 export interface Preprocessed {
@@ -20,21 +21,11 @@ export interface Preprocessed {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-const root = join(import.meta.dirname, "..", "..");
 const SIDES = ["ours", "torchvision"] as const;
 const PICTURES = 24;
 const PASSES = 5;
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "7" },
-    python: { type: "string", default: join(root, "bench", "python", ".venv", "bin", "python") },
-    out: { type: "string" },
-    docs: { type: "boolean", default: false },
-  },
-});
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const { values: flags } = parseArgs({ options: COMMON_FLAGS });
 
 function measure(side: string, folder: string): Preprocessed {
   const [command, ...args] =
@@ -53,13 +44,9 @@ const FIGURES = {
 } as const;
 
 async function main(): Promise<void> {
-  const rounds = Number(flags.rounds);
-  if (!Number.isSafeInteger(rounds) || rounds < 1)
-    throw new Error(`--rounds: expected a whole number above 0, got ${flags.rounds}`);
-  if (!existsSync(flags.python))
-    throw new Error(`no Python at ${flags.python}: bench/README.md says how to make it (or --python)`);
-  const [load = 0] = loadavg();
-  if (load > 0.3) say(`the machine is busy (load ${load.toFixed(2)}): the figures will be of little worth`);
+  const rounds = whole("rounds", flags.rounds);
+  needPython(flags.python, "--python");
+  sayIfBusy();
 
   const folder = mkdtempSync(join(tmpdir(), "clip-ts-bench-"));
   try {
@@ -83,14 +70,10 @@ async function main(): Promise<void> {
     });
     const versions = Object.assign({}, ours[0]?.versions, theirs[0]?.versions);
     const results = {
-      ...{ date: new Date().toISOString(), processor: cpus()[0]?.model.trim() ?? "unknown processor", rounds },
+      ...runOf(),
+      rounds,
       ...{ pictures: PICTURES, meanBytes: Math.round(bytes / PICTURES), versions, figures },
     };
-    const out = flags.out ?? join(root, "bench", "results", `preprocess-${results.date.replaceAll(":", "")}.json`);
-    mkdirSync(dirname(out), { recursive: true });
-    writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
-    const cell = ({ median, min, max }: Spread, digits: number): string =>
-      `${median.toFixed(digits)} (${min.toFixed(digits)} to ${max.toFixed(digits)})`;
     const tables = [
       `${results.date.slice(0, 10)}; ${results.processor}, a second of one core; ${rounds} rounds; ${Object.entries(
         versions,
@@ -104,23 +87,16 @@ async function main(): Promise<void> {
         ["", "clip-ts", "torchvision on Pillow", "ours / theirs"],
         figures.map(({ name, values, ratio }) => [
           name,
-          cell(spread(values.ours), 0),
-          cell(spread(values.torchvision), 0),
-          cell(ratio, 2),
+          cell(spread(values.ours), (x) => x.toFixed(0)),
+          cell(spread(values.torchvision), (x) => x.toFixed(0)),
+          cell(ratio, (x) => x.toFixed(2)),
         ]),
       ),
     ].join("\n");
-    if (flags.docs) writeDocs("preprocess", tables);
-    process.stdout.write(`${tables}\n`);
-    say(out);
+    publish("preprocess", results, tables, flags);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  say(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
-}
+await command(main);

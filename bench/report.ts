@@ -100,7 +100,8 @@ export function markdown({ date, processor, cores, threads, rounds, workloads }:
 
 const speed = (pairs: number): string => (pairs < 100 ? pairs.toFixed(1) : pairs.toFixed(0));
 
-function cell(values: Spread | undefined, format: (value: number) => string): string {
+/** Median, and in brackets the least and the greatest. */
+export function cell(values: Spread | undefined, format: (value: number) => string): string {
   return values ? `${format(values.median)} (${format(values.min)} to ${format(values.max)})` : "-";
 }
 

@@ -3,13 +3,14 @@
  * loads the vocabulary, tokenizes captions it has not seen (cold), then further sets of them (warm). See README.md.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { officialMerges } from "../src/tokenizer/index.ts";
 import { captionMaker } from "./captions.ts";
-import { type Spread, spread, table, writeDocs } from "./report.ts";
+import { COMMON_FLAGS, command, needPython, publish, root, runOf, say, sayIfBusy, whole } from "./command.ts";
+import { cell, type Spread, spread, table } from "./report.ts";
 
 export interface TokenizerJob {
   readonly merges: readonly (readonly [string, string])[];
@@ -29,21 +30,11 @@ export interface Tokenized {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-const root = join(import.meta.dirname, "..", "..");
 const SIDES = ["ours", "tokenizers", "tokenizers-fast"] as const;
 const CAPTIONS = 10_000;
 const SETS = 6;
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "7" },
-    python: { type: "string", default: join(root, "bench", "python", ".venv", "bin", "python") },
-    out: { type: "string" },
-    docs: { type: "boolean", default: false },
-  },
-});
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
+const { values: flags } = parseArgs({ options: COMMON_FLAGS });
 
 function measure(side: string, jobPath: string): Tokenized {
   const [command, ...args] =
@@ -79,13 +70,9 @@ const FIGURES = {
 } as const;
 
 async function main(): Promise<void> {
-  const rounds = Number(flags.rounds);
-  if (!Number.isSafeInteger(rounds) || rounds < 1)
-    throw new Error(`--rounds: expected a whole number above 0, got ${flags.rounds}`);
-  if (!existsSync(flags.python))
-    throw new Error(`no Python at ${flags.python}: bench/README.md says how to make it (or --python)`);
-  const [load = 0] = loadavg();
-  if (load > 0.3) say(`the machine is busy (load ${load.toFixed(2)}): the figures will be of little worth`);
+  const rounds = whole("rounds", flags.rounds);
+  needPython(flags.python, "--python");
+  sayIfBusy();
 
   const folder = mkdtempSync(join(tmpdir(), "clip-ts-bench-"));
   try {
@@ -110,15 +97,10 @@ async function main(): Promise<void> {
     });
     const versions = Object.assign({}, ...[...all.values()].map(([first]) => first?.versions));
     const results = {
-      ...{ date: new Date().toISOString(), processor: cpus()[0]?.model.trim() ?? "unknown processor", rounds },
+      ...runOf(),
+      rounds,
       ...{ captions: CAPTIONS, words, distinct, differ, versions, figures },
     };
-    const out = flags.out ?? join(root, "bench", "results", `tokenizer-${results.date.replaceAll(":", "")}.json`);
-    mkdirSync(dirname(out), { recursive: true });
-    writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
-    const whole = (x: number): string => x.toFixed(0);
-    const cell = ({ median, min, max }: Spread, format: (x: number) => string): string =>
-      `${format(median)} (${format(min)} to ${format(max)})`;
     const tables = [
       `${results.date.slice(0, 10)}; ${results.processor}, one thread; processor time; ${rounds} rounds; ${Object.entries(
         versions,
@@ -132,25 +114,15 @@ async function main(): Promise<void> {
         ["", "clip-ts", "tokenizers", "tokenizers, no offsets", "ours / theirs", "ours / theirs, no offsets"],
         figures.map(({ name, values, ratio }) => [
           name,
-          ...SIDES.map((side) => cell(spread(values[side] ?? []), whole)),
-          ...SIDES.slice(1).map((side) => {
-            const of = ratio[side];
-            return of ? cell(of, (x) => x.toFixed(2)) : "-";
-          }),
+          ...SIDES.map((side) => cell(spread(values[side] ?? []), (x) => x.toFixed(0))),
+          ...SIDES.slice(1).map((side) => cell(ratio[side], (x) => x.toFixed(2))),
         ]),
       ),
     ].join("\n");
-    if (flags.docs) writeDocs("tokenizer", tables);
-    process.stdout.write(`${tables}\n`);
-    say(out);
+    publish("tokenizer", results, tables, flags);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  say(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
-}
+await command(main);

@@ -2,45 +2,27 @@
  * Our training step beside PyTorch's, in one run on the same cores: each side is a process of its own, and they are
  * measured in turns, a short block each, while the others wait. See README.md.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus, loadavg, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { COMMON_FLAGS, command, listed, needPython, publish, root, runOf, say, sayIfBusy, whole } from "./command.ts";
 import { type Job, writeJob } from "./job.ts";
-import { type ModeResult, markdown, type Results, spread, type WorkloadResult, writeDocs } from "./report.ts";
+import { type ModeResult, markdown, type Results, spread, type WorkloadResult } from "./report.ts";
 import { type Measured, type Side, startSide } from "./side.ts";
 import { DEFAULT_WORKLOADS, type Mode, WORKLOADS, type Workload } from "./workloads.ts";
 
-const root = join(import.meta.dirname, "..", "..");
 const SIDES = ["ours", "eager", "compiled"];
 
 const { values: flags } = parseArgs({
   options: {
     workloads: { type: "string", default: DEFAULT_WORKLOADS.join(",") },
     sides: { type: "string", default: SIDES.join(",") },
-    rounds: { type: "string", default: "7" },
     steps: { type: "string" },
     threads: { type: "string", default: String(availableParallelism()) },
-    python: { type: "string", default: join(root, "bench", "python", ".venv", "bin", "python") },
-    out: { type: "string" },
-    docs: { type: "boolean", default: false },
+    ...COMMON_FLAGS,
   },
 });
-
-const say = (text: string): void => void process.stderr.write(`${text}\n`);
-
-function whole(flag: string, text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new Error(`--${flag}: expected a whole number above 0, got ${text}`);
-}
-
-function listed(flag: string, text: string, known: readonly string[]): string[] {
-  const names = text.split(",");
-  for (const name of names)
-    if (!known.includes(name)) throw new Error(`--${flag}: expected some of ${known.join(", ")}, got ${name}`);
-  return names;
-}
 
 function start(side: string, jobPath: string, threads: number, folder: string): Side {
   if (side === "ours")
@@ -160,10 +142,8 @@ async function main(): Promise<void> {
     steps: flags.steps === undefined ? undefined : whole("steps", flags.steps),
     threads: whole("threads", flags.threads),
   };
-  if (options.sides.some((side) => side !== "ours") && !existsSync(flags.python))
-    throw new Error(`no Python at ${flags.python}: bench/README.md says how to make it (or --python, or --sides ours)`);
-  const [load = 0] = loadavg();
-  if (load > 0.3) say(`the machine is busy (load ${load.toFixed(2)}): the figures will be of little worth`);
+  if (options.sides.some((side) => side !== "ours")) needPython(flags.python, "--python, or --sides ours");
+  sayIfBusy();
 
   const workloads: WorkloadResult[] = [];
   for (const name of names) {
@@ -171,23 +151,12 @@ async function main(): Promise<void> {
     if (workload) workloads.push(await measure(name, workload, options));
   }
   const results: Results = {
-    date: new Date().toISOString(),
-    processor: cpus()[0]?.model.trim() ?? "unknown processor",
+    ...runOf(),
     cores: availableParallelism(),
     ...{ threads: options.threads, rounds: options.rounds, workloads },
   };
-  const out = flags.out ?? join(root, "bench", "results", `training-${results.date.replaceAll(":", "")}.json`);
-  mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, `${JSON.stringify(results, null, 2)}\n`);
   const tables = markdown(results);
-  if (flags.docs) writeDocs("training", tables);
-  process.stdout.write(`${tables}\n`);
-  say(out);
+  publish("training", results, tables, flags);
 }
 
-try {
-  await main();
-} catch (error) {
-  say(error instanceof Error ? error.message : String(error));
-  process.exitCode = 1;
-}
+await command(main);

@@ -47,6 +47,15 @@ export interface VisionTransformerConfig extends TransformerConfig {
   readonly poolQueries?: number;
 }
 
+/** What SigLIP's image towers have in place of OpenAI's choices (Zhai et al. 2023, arXiv 2303.15343). */
+export const SIGLIP_VISION = {
+  patchBias: true,
+  classToken: false,
+  preNorm: false,
+  pool: "map",
+  projection: "none",
+} as const satisfies Partial<VisionTransformerConfig>;
+
 export interface ResNetConfig {
   readonly kind: "resnet";
   /** Channels of the first stage's bottlenecks; the last stage has 32 times as many features. */

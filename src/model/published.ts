@@ -1,5 +1,5 @@
 /** What open_clip publishes weights for, by its names: architectures as data. */
-import type { ClipConfig, TextConfig, VisionTransformerConfig } from "./config.ts";
+import { type ClipConfig, SIGLIP_VISION, type TextConfig, type VisionTransformerConfig } from "./config.ts";
 
 type Vision = Omit<VisionTransformerConfig, "kind">;
 
@@ -64,11 +64,7 @@ const siglip = (
   imageSize,
   vision: vit({
     ...vision,
-    patchBias: true,
-    classToken: false,
-    preNorm: false,
-    pool: "map",
-    projection: "none",
+    ...SIGLIP_VISION,
     epsilon: 1e-6,
     activation: visionActivation,
   }),

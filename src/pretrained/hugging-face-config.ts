@@ -1,7 +1,7 @@
 /** `config.json` of Hugging Face's `CLIPModel` and `SiglipModel`, after transformers' `CLIPConfig` and `SiglipConfig`. */
 import { z } from "zod";
 import type { ConfigSource } from "../checkpoint/index.ts";
-import { type Activation, type ClipConfig, checkConfig, type TextConfig } from "../model/index.ts";
+import { type Activation, type ClipConfig, checkConfig, SIGLIP_VISION, type TextConfig } from "../model/index.ts";
 import { checked } from "./json-file.ts";
 
 const count = z.int().positive();
@@ -167,11 +167,7 @@ function siglip(parsed: Parsed, fail: Fail): ClipConfig {
     embedDim,
     vision: {
       ...towers.vision,
-      patchBias: true,
-      classToken: false,
-      preNorm: false,
-      pool: "map",
-      projection: "none",
+      ...SIGLIP_VISION,
     },
     text: { ...towers.text, causal: false, pool: "last", projection: "linear" },
     activation,

@@ -1,5 +1,5 @@
 /** SigLIP's image towers by the names that timm gave them: what the names stand for in `timm/models/vision_transformer.py`. */
-import type { VisionTransformerConfig } from "../model/index.ts";
+import { SIGLIP_VISION, type VisionTransformerConfig } from "../model/index.ts";
 
 const SIZES = {
   base: { width: 768, layers: 12, heads: 12 },
@@ -24,11 +24,7 @@ export function siglipTrunk(name: string): VisionTransformerConfig | undefined {
     kind: "vit",
     ...SIZES[size],
     patchSize: Number(patch),
-    patchBias: true,
-    classToken: false,
-    preNorm: false,
-    pool: "map",
-    projection: "none",
+    ...SIGLIP_VISION,
     epsilon: 1e-6,
     activation: tanh ? "geluTanh" : "gelu",
   };

@@ -12,7 +12,7 @@ import {
   similarityLogits,
 } from "../../src/model/index.ts";
 import { engines } from "./engines.ts";
-import { bitsum, generated, generatedImage, seedOf, uniform } from "./generated.ts";
+import { bitsum, generated, generatedImages, moments, seedOf, uniform } from "./generated.ts";
 import { golden, goldenJson, maxOverMax } from "./goldens.ts";
 
 interface FullSize {
@@ -36,7 +36,7 @@ const MODELS = [
   ["ViT-L-14", CONFIGS["ViT-L/14"]],
 ] as const satisfies [string, ClipConfig][];
 
-/** Gigabytes of weights and a minute of computing: with CLIP_TS_LARGE=1, and once in a while. */
+/** Gigabytes of weights and a minute of computing: `npm run test:fullsize`. */
 const LARGE = process.env.CLIP_TS_LARGE === "1";
 
 it("the generator gives the numbers of its test vectors", async () => {
@@ -69,15 +69,8 @@ describe.each(MODELS)("%s", (file, config) => {
         const expected = await goldenJson<FullSize>(`fullsize/${file}.json`);
         const { get } = await golden(`fullsize/${file}.safetensors`);
         const weights = generateAll(expected);
-        const { imageSize } = config;
-        const pixels = expected.images.map((name) => generatedImage(name, imageSize));
-        expect(pixels.map(bitsum)).toEqual(expected.image_bitsum);
         const inputs: HostTensors = {
-          images: hostTensor(
-            "f32",
-            [pixels.length, 3, imageSize, imageSize],
-            pixels.flatMap((image) => [...image]),
-          ),
+          images: generatedImages(expected.images, expected.image_bitsum, config.imageSize),
           tokens: hostTensor("i32", [expected.tokens.length, 77], expected.tokens.flat()),
         };
         const blocks = expected.blocks.map(({ name }) => official(name));
@@ -127,14 +120,4 @@ function generateAll({ tensors }: FullSize): Record<string, HostTensor> {
       return [name, tensor];
     }),
   );
-}
-
-/** Root mean square and mean. */
-function moments({ data }: HostTensor): [rms: number, mean: number] {
-  let [squares, sum] = [0, 0];
-  for (const value of data) {
-    squares += value * value;
-    sum += value;
-  }
-  return [Math.sqrt(squares / data.length), sum / data.length];
 }

@@ -1,5 +1,6 @@
 /** Weights and images made from names: what `test/golden/fullsize` was computed with (its generator.json is the definition). */
-import { elements, type HostTensor } from "../../src/graph/index.ts";
+import { expect } from "vitest";
+import { elements, type HostTensor, hostTensor } from "../../src/graph/index.ts";
 
 /** FNV-1a, 32 bits. */
 export function seedOf(name: string): number {
@@ -63,4 +64,25 @@ export function bitsum(values: Float32Array): number {
   let sum = 0;
   for (const bits of new Uint32Array(values.buffer, values.byteOffset, values.length)) sum = (sum + bits) >>> 0;
   return sum;
+}
+
+/** Root mean square and mean. */
+export function moments({ data }: HostTensor): [rms: number, mean: number] {
+  let [squares, sum] = [0, 0];
+  for (const value of data) {
+    squares += value * value;
+    sum += value;
+  }
+  return [Math.sqrt(squares / data.length), sum / data.length];
+}
+
+/** Pictures by their names as [count, 3, size, size], each compared with what the official run had. */
+export function generatedImages(names: readonly string[], sums: readonly number[], size: number): HostTensor {
+  const data = new Float32Array(names.length * 3 * size ** 2);
+  for (const [i, name] of names.entries()) {
+    const picture = generatedImage(name, size);
+    expect(bitsum(picture), name).toBe(sums[i]);
+    data.set(picture, i * picture.length);
+  }
+  return hostTensor("f32", [names.length, 3, size, size], data);
 }

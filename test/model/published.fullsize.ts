@@ -11,7 +11,7 @@ import {
   encodeText,
   parameterShapes,
 } from "../../src/model/index.ts";
-import { bitsum, generated, generatedImage } from "./generated.ts";
+import { bitsum, generated, generatedImages, moments } from "./generated.ts";
 import { golden, goldenJson, maxOverMax } from "./goldens.ts";
 
 interface FullSize {
@@ -59,13 +59,8 @@ describe.each(MODELS)("%s", (file, config) => {
     expect(parameters).toBe(expected.parameters);
     expect(sum).toBe(expected.bitsum);
 
-    const { imageSize: size } = config;
-    const pixels = expected.images.map((name) => generatedImage(name, size));
-    expect(pixels.map(bitsum)).toEqual(expected.image_bitsum);
-    const images = new Float32Array(pixels.length * 3 * size ** 2);
-    for (const [i, picture] of pixels.entries()) images.set(picture, i * picture.length);
     const inputs: Readonly<Record<"image" | "text", HostTensors>> = {
-      image: { images: hostTensor("f32", [pixels.length, 3, size, size], images) },
+      image: { images: generatedImages(expected.images, expected.image_bitsum, config.imageSize) },
       text: { tokens: hostTensor("i32", [expected.tokens.length, 77], expected.tokens.flat()) },
     };
     const engine = await createOnnxEngine({ threads: 2 });
@@ -104,13 +99,3 @@ describe.each(MODELS)("%s", (file, config) => {
     }
   });
 });
-
-/** Root mean square and mean. */
-function moments({ data }: HostTensor): [rms: number, mean: number] {
-  let [squares, sum] = [0, 0];
-  for (const value of data) {
-    squares += value * value;
-    sum += value;
-  }
-  return [Math.sqrt(squares / data.length), sum / data.length];
-}

@@ -1,6 +1,7 @@
 /** The functions that models are written with. Element-wise ones broadcast as numpy does, by explicit nodes. */
 import type { DType, HostArray } from "./dtype.ts";
 import { elements } from "./dtype.ts";
+import type { Sharding } from "./mesh.ts";
 import { node } from "./node.ts";
 import { type CompositeAttrs, type Direction, made, type OpAttrs, sameShape, show, type Tensor } from "./tensor.ts";
 
@@ -261,6 +262,9 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, attrs: CompositeAttrs
 export function avgPool(x: Tensor, window: number): Tensor {
   return window === 1 ? x : node("avgPool", { window }, [x]);
 }
+
+/** x, split over the mesh as told where an engine has one. */
+export const placed = (x: Tensor, sharding: Sharding): Tensor => node("placed", { sharding }, [x]);
 
 /** Mean cross entropy of logits [rows, classes] against class indices i32 [rows]. */
 export function crossEntropy(logits: Tensor, targets: Tensor): Tensor {

@@ -156,4 +156,11 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
     return { shape: [], dtype: logits.dtype };
   },
   l2Normalize: alongLast("l2Normalize", 1),
+  placed: ({ sharding }, inputs) => {
+    const [x] = operands("placed", inputs, 1);
+    must(sharding.length <= x.shape.length, () => `placed: a sharding of ${sharding.length} axes for ${show(x)}`);
+    const axes = sharding.flat();
+    must(new Set(axes).size === axes.length, () => `placed: an axis of the mesh stands twice: ${axes}`);
+    return { shape: x.shape, dtype: x.dtype };
+  },
 };

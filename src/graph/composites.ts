@@ -218,6 +218,7 @@ export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> }
     return [mul(reduceSum(mul(logProbabilities, chosen)), -1 / count)];
   },
   l2Normalize: (_, x) => [div(x, sqrt(reduceSum(square(x), [last(x)], true)))],
+  placed: (_, x) => [x],
 };
 
 function logSumExp(x: Tensor): Tensor {

@@ -264,6 +264,7 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
     const inverse = node("rsqrt", {}, [reduceSum(square(x), [x.shape.length - 1], true)]);
     return [mul(sub(g, mul(y, along)), inverse)];
   },
+  placed: (y, g) => [node("placed", y.attrs, [g])],
 };
 
 /**

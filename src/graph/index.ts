@@ -3,6 +3,25 @@ export { causalMask, decompose, isComposite } from "./composites.ts";
 export * from "./dtype.ts";
 export { gradients, type PullbackOptions, pullback } from "./gradients.ts";
 export type { Graph } from "./graph.ts";
+export {
+  axisSize,
+  checkMesh,
+  coordinate,
+  cut,
+  distinctPieces,
+  MESH_AXES,
+  type Mesh,
+  type MeshAxis,
+  meshSize,
+  type Piece,
+  parseMesh,
+  partsOf,
+  paste,
+  pieceOf,
+  type Sharding,
+  showMesh,
+  WHOLE,
+} from "./mesh.ts";
 export { inOrder } from "./order.ts";
 export { plainAttention } from "./plain-attention.ts";
 export { print } from "./print.ts";

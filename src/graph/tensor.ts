@@ -1,4 +1,5 @@
 import type { DType, HostArray } from "./dtype.ts";
+import type { Sharding } from "./mesh.ts";
 
 /** What a value of the graph is, without where it comes from. */
 export interface TensorType {
@@ -116,6 +117,8 @@ export interface CompositeAttrs {
   crossEntropy: None;
   /** x / ||x|| along the last axis. */
   l2Normalize: None;
+  /** x itself, which an engine of many devices splits over its mesh as told, here and in the gradient; others do nothing. */
+  placed: { readonly sharding: Sharding };
 }
 
 export interface OpAttrs extends PrimitiveAttrs, CompositeAttrs {}

@@ -179,6 +179,7 @@ const VALUES: { readonly [K in CompositeName]: ValueCase<K> | "as a gradient" } 
     operands: [real(2, 2, 3)],
     plain: byRow(3, (row) => row.map((x) => x / Math.hypot(...row))),
   },
+  placed: { attrs: { sharding: [["data"], []] }, operands: [real(4, 2)], plain: (x = []) => [x] },
 };
 
 function check<K extends CompositeName>(op: K, { attrs, operands, plain }: ValueCase<K>, seed: number): void {

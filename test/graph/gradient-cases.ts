@@ -265,4 +265,5 @@ export const GRADIENT_CASES = {
     build: (logits, targets) => g.crossEntropy(logits, targets),
   })),
   l2Normalize: unary(g.l2Normalize, "positive", 1),
+  placed: unary((x) => g.placed(x, [["data"]]), "any", 1),
 } satisfies Record<OpName, Entry>;

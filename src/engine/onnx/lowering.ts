@@ -288,6 +288,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   convolutionKernelGrad: lowerConvolutionKernelGrad,
   crossEntropy: "decompose",
   l2Normalize: "decompose",
+  placed: "decompose",
 };
 
 /** WebGPU converts no 64-bit integers back, so that what ArgMax gives would travel to the CPU: the first place of the highest instead. */

@@ -311,4 +311,14 @@ export const NETWORK = {
     },
   })),
   l2Normalize: alongLast(g.l2Normalize),
+  placed: [
+    {
+      name: "in the middle, as a result and twice",
+      operands: [real([4, 6]), real([6, 4])],
+      build: (x, y) => {
+        const z = g.placed(g.matmul(x, g.placed(y, [[], ["model"]])), [["data", "model"]]);
+        return [z, g.placed(g.mul(z, z), g.WHOLE), g.placed(x, [["data"]])];
+      },
+    },
+  ],
 } satisfies Record<string, readonly Case[]>;

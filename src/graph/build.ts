@@ -208,6 +208,11 @@ export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Ten
   return node("scatterAdd", {}, [table, indices, updates]);
 }
 
+/** x, once the others are there; no engine merges what follows from it with what follows from x. */
+export function barrier(x: Tensor, others: readonly Tensor[]): Tensor {
+  return node("barrier", {}, [x, ...others]);
+}
+
 /** x [batch, height, width, in], kernel [out, in, kh, kw] -> [batch, height', width', out]. */
 export function convolution(x: Tensor, kernel: Tensor, { stride = 1, padding = 0 } = {}): Tensor {
   const both: [number, number] = [padding, padding];

@@ -188,6 +188,7 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
   gather: (_, g, table, indices) => [scatterAdd(constant(0, table.dtype, table.shape), indices, g)],
   scatterAdd: (_, g, _table, indices) => [g, undefined, gather(g, indices)],
   convolution: convolutionGradient,
+  barrier: (_, g) => [g],
   output: (y) => {
     throw new Error(`gradient: none is defined through further output ${y.attrs.index} of ${y.inputs[0]?.op}`);
   },

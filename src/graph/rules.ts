@@ -235,6 +235,11 @@ const RULES: { readonly [K in OpName]: Rule<K> } = {
     );
     return { shape: convolved("convolution", x, [height, width], out, attrs), dtype: x.dtype };
   },
+  barrier: (_, inputs) => {
+    const [x] = inputs;
+    must(x !== undefined, () => "barrier: no operand");
+    return { shape: x.shape, dtype: x.dtype };
+  },
   output: ({ index }, inputs) => {
     const [source] = operands("output", inputs, 1);
     const type = inferAll(source.op, source.attrs, source.inputs)[index];

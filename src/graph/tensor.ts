@@ -69,6 +69,11 @@ export interface PrimitiveAttrs {
   scatterAdd: None;
   /** [batch, height, width, in] with a kernel [out, in, kernelHeight, kernelWidth] (the published layout). */
   convolution: { readonly stride: Pair; readonly padding: readonly [Pair, Pair] };
+  /**
+   * barrier(x, ...others) -> x, once the others are there. What is computed from it is never taken for what is computed from x itself,
+   * so that a value can be computed again in place of being kept.
+   */
+  barrier: None;
   /** A further output of a composite that has several. */
   output: { readonly index: number };
 }

@@ -203,6 +203,10 @@ export const GRADIENT_CASES = {
     operands: [real([batch, height, width, into]), real([out, into, ...kernel])],
     build: (x, k) => node("convolution", { stride, padding }, [x, k]),
   })),
+  barrier: fc.tuple(shapes(), shapes()).map(([shape, other]) => ({
+    operands: [real(shape), real(other)],
+    build: (x: Tensor, y: Tensor) => g.barrier(x, [y, g.exp(x)]),
+  })),
   output: { none: "has none, and says so: gradients.test.ts asks" },
   relu: unary(g.relu, "apart"),
   reluGrad: shapes().map((shape) => ({

@@ -9,6 +9,7 @@ import {
   sameShape,
   type Tensor,
 } from "../../graph/index.ts";
+import { lowerBarrier } from "./barrier.ts";
 import type { Context, Kernels } from "./context.ts";
 import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
 import type { Attributes, Emitter, Name } from "./emitter.ts";
@@ -248,6 +249,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
     return emit.node("ScatterND", [value(table as Tensor), rows, value(updates as Tensor)], { reduction: "add" });
   },
   convolution: lowerConvolution,
+  barrier: lowerBarrier,
   output: () => {
     throw new Error("onnx: further outputs are named with their composite");
   },

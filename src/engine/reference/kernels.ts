@@ -158,6 +158,7 @@ export const KERNELS: { readonly [K in Exclude<PrimitiveName, "input" | "output"
       out.dtype === "bool" ? (v) => (v ? 1 : 0) : out.dtype === "i32" || out.dtype === "u8" ? Math.trunc : (v) => v,
     )(_, out, x),
   reshape: (_, _out, x) => x.data,
+  barrier: (_, _out, x) => x.data,
   transpose: ({ permutation }, out, x) => {
     const steps = strides(x.shape);
     const moved = permutation.map((axis) => steps[axis] ?? 0);

@@ -233,4 +233,25 @@ export const REARRANGING = {
     moves("an axis of one", [2, 1], (x) => g.reverse(x, [1])),
     moves("no axes", [2, 3], (x) => node("reverse", { axes: [] }, [x])),
   ],
+  barrier: [
+    moves("alone", [2, 3], (x) => g.barrier(x, [])),
+    moves("a scalar", [], (x) => g.barrier(x, [])),
+    moves("behind a result", [2, 3], (x) => g.barrier(x, [g.concat([x, x], 0), g.slice(x, [0, 0], [0, 0])])),
+    {
+      name: "behind every dtype",
+      operands: [real([5]), real([2, 3]), whole([4]), bytes([]), truths([1, 2])],
+      build: (x, ...others) => g.barrier(x, others),
+    },
+    {
+      name: "behind what is not a number",
+      operands: [real([4])],
+      build: (x) => g.barrier(x, [g.log(g.sub(-1, g.mul(x, x))), g.div(1, g.mul(x, 0))]),
+    },
+    {
+      name: "beside the same without it",
+      operands: [real([4, 8]), real([8, 8])],
+      build: (x, w) => [g.tanh(g.linear(x, w)), g.tanh(g.linear(g.barrier(x, [g.reduceSum(x)]), w))],
+    },
+    { name: "an empty tensor", operands: [real([0, 3]), real([2])], build: (x, y) => g.barrier(x, [y]) },
+  ],
 } satisfies Record<string, readonly Case[]>;

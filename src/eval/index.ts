@@ -1,3 +1,24 @@
+export {
+  accuracyDifference,
+  accuracyInterval,
+  type BootstrapOptions,
+  bootstrap,
+  type Difference,
+  type Estimate,
+  exactInterval,
+  type Interval,
+  type PairedCounts,
+} from "./bootstrap.ts";
+export {
+  fitTemperature,
+  type Logits,
+  type ProbabilityScores,
+  probabilityScores,
+  type Reliability,
+  type ReliabilityBin,
+  type ReliabilityOptions,
+  reliability,
+} from "./calibration.ts";
 export { classWeights } from "./class-weights.ts";
 export { openClassFolders } from "./image-folder.ts";
 export { TEMPLATES } from "./prompts.ts";

@@ -1,5 +1,5 @@
-import { inBatches, mapAhead } from "./ahead.ts";
-import { averaged, dotProduct, meanDirection, normalized, type Prediction, rank } from "./directions.ts";
+import { mapAhead } from "./ahead.ts";
+import { averaged, dotProduct, meanDirection, normalized, type Prediction, rank, rowsOf } from "./directions.ts";
 import type { Engine, Quantization, StoredTensors } from "./engine/engine.ts";
 import {
   createExplainer,
@@ -14,7 +14,7 @@ import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess, prep
 import { bufferShapes, type ClipConfig, parameterShapes } from "./model/index.ts";
 import type { OpenPretrained, PretrainedOptions } from "./pretrained/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
-import { createTowers, type Towers } from "./towers.ts";
+import { createTowers, encodedPictures, type PictureFeatures, type Towers } from "./towers.ts";
 
 export { dotProduct, meanDirection, NONE_OF_THESE, type Prediction, rank } from "./directions.ts";
 
@@ -213,18 +213,23 @@ export class CLIP {
     images: Iterable<ImageInput> | AsyncIterable<ImageInput>,
     { normalize = false }: EncodeOptions = {},
   ): AsyncGenerator<Float32Array> {
-    const { embedDim } = this.#model.config;
-    const decoded = mapAhead(images, LARGEST.pictures, (image) => this.#pixels(image));
-    const encoded = mapAhead(inBatches(decoded, LARGEST.pictures), 2, async (batch) => {
-      const pixels = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
-      let at = 0;
-      for (const image of batch) {
-        pixels.set(image, at);
-        at += image.length;
-      }
-      return rowsOf(await this.#towers.encodeImages(pixels, batch.length), embedDim);
-    });
-    for await (const rows of encoded) for (const row of rows) yield normalize ? normalized(row) : row;
+    for await (const found of this.imageFeatures(images)) {
+      if (found instanceof Error) throw found;
+      yield normalize ? normalized(found.features) : found.features;
+    }
+  }
+
+  /**
+   * As `encodeImages`, with the features before the projection too, which linear probes learn from; a picture that cannot be read has
+   * an error in its place, of one line that names it, and so has an error that is given in place of a picture.
+   */
+  async *imageFeatures(
+    images: Iterable<ImageInput | Error> | AsyncIterable<ImageInput | Error>,
+  ): AsyncGenerator<PictureFeatures | Error> {
+    const pixels = mapAhead(images, LARGEST.pictures, (image) =>
+      image instanceof Error ? Promise.resolve(image) : this.#pixels(image).catch(asError),
+    );
+    yield* encodedPictures(this.#towers, pixels, LARGEST.pictures);
   }
 
   /**
@@ -363,6 +368,8 @@ function isList(images: ImageInput | readonly ImageInput[]): images is readonly 
   return Array.isArray(images);
 }
 
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
+
 const warned = new Set<string>();
 
 function warnOnce(line: string): void {
@@ -374,9 +381,4 @@ function only<T>(list: readonly T[]): T {
   const [first] = list;
   if (first === undefined) throw new Error("expected one row, got none");
   return first;
-}
-
-/** A matrix [rows, width] as its rows. */
-function rowsOf(data: Float32Array, width: number): Float32Array[] {
-  return Array.from({ length: data.length / width }, (_, i) => data.slice(i * width, (i + 1) * width));
 }

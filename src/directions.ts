@@ -14,6 +14,11 @@ export interface Prediction {
 /** The answer where no label reaches the threshold. */
 export const NONE_OF_THESE = "none of these";
 
+/** A matrix [rows, width] as its rows. */
+export function rowsOf(data: Float32Array, width: number): Float32Array[] {
+  return Array.from({ length: data.length / width }, (_, i) => data.slice(i * width, (i + 1) * width));
+}
+
 function lengthOf(row: Float32Array): number {
   let squares = 0;
   for (const x of row) squares += x * x;

@@ -1,4 +1,6 @@
 /** The two encoders as programs with their weights baked in: one program each, for any number of pictures or texts. */
+import { inBatches, mapAhead } from "./ahead.ts";
+import { rowsOf } from "./directions.ts";
 import {
   type Engine,
   type HostTensors,
@@ -10,14 +12,24 @@ import {
 import { type Graph, hostTensor, type Tensor, type TensorType, trace, traceResizable } from "./graph/index.ts";
 import { type ClipConfig, encodeImage, encodeText, normalizePixels, shortensTexts } from "./model/index.ts";
 
+/** Of one picture or several, row by row, not normalised. */
+export interface PictureFeatures {
+  /** [count, embedDim] */
+  readonly features: Float32Array;
+  /**
+   * [count, width]: of a vision transformer before the projection into the space of texts, which is what the paper's linear probes are
+   * trained on (CLIP, appendix A.3). A ResNet's attention pooling is its projection: the same array as `features`.
+   */
+  readonly pooled: Float32Array;
+}
+
 export interface Towers {
   /** Whether texts may be cut behind the longest of them; if not, tokens have all positions of the context. */
   readonly shortens: boolean;
   /**
    * @param pixels u8 [count, size, size, 3]
-   * @returns features [count, embedDim]
    */
-  encodeImages(pixels: Uint8Array, count: number): Promise<Float32Array>;
+  encodeImages(pixels: Uint8Array, count: number): Promise<PictureFeatures>;
   /**
    * @param tokens i32 [count, length], each row with its end-of-text
    * @returns features [count, embedDim]
@@ -60,17 +72,19 @@ export function createTowers(
   const imageProgram = (): Promise<Program> =>
     program("image", (constants) =>
       traceResizable({ batch: BATCH }, ({ batch }) =>
-        traced(constants, { dtype: "u8", shape: [batch, size, size, 3] }, (params, images) =>
-          encodeImage(params, normalizePixels(images, pixelStatistics), config),
-        ),
+        traced(constants, { dtype: "u8", shape: [batch, size, size, 3] }, (params, images) => {
+          const { features, activations } = encodeImage(params, normalizePixels(images, pixelStatistics), config);
+          const pooled = config.vision.kind === "vit" ? activations["visual.pre_projection"] : undefined;
+          return pooled && pooled !== features ? { features, pooled } : { features };
+        }),
       ),
     );
   const textProgram = (): Promise<Program> =>
     program("text", (constants) => {
       const sized = (batch: number, length: number): Graph =>
-        traced(constants, { dtype: "i32", shape: [batch, length] }, (params, tokens) =>
-          encodeText(params, tokens, config),
-        );
+        traced(constants, { dtype: "i32", shape: [batch, length] }, (params, tokens) => ({
+          features: encodeText(params, tokens, config).features,
+        }));
       return shortens
         ? traceResizable({ batch: BATCH, length: LENGTH }, ({ batch, length }) => sized(batch, length))
         : traceResizable({ batch: BATCH }, ({ batch }) => sized(batch, text.contextLength));
@@ -79,17 +93,56 @@ export function createTowers(
     shortens,
     encodeImages: async (pixels, count) => {
       const input = hostTensor("u8", [count, size, size, 3], pixels);
-      return features(await (await imageProgram()).run({ input }), count * embedDim);
+      const outputs = await (await imageProgram()).run({ input });
+      const features = rowsIn(outputs, "features", count, embedDim);
+      const width = outputs.pooled?.shape[1];
+      return { features, pooled: width === undefined ? features : rowsIn(outputs, "pooled", count, width) };
     },
     encodeTexts: async (tokens, count, length) => {
       const input = hostTensor("i32", [count, length], tokens);
-      return features(await (await textProgram()).run({ input }), count * embedDim);
+      return rowsIn(await (await textProgram()).run({ input }), "features", count, embedDim);
     },
     close: async () => {
       for (const compiled of programs.values()) await (await compiled).close();
       programs.clear();
     },
   };
+}
+
+/**
+ * Features of a sequence of pictures of any length, `atOnce` at a time while the next ones are fetched; an error in place of a
+ * picture comes out in its place.
+ * @param images u8 [size, size, 3] each
+ */
+export async function* encodedPictures(
+  towers: Towers,
+  images: AsyncIterable<Uint8Array | Error>,
+  atOnce: number,
+): AsyncGenerator<PictureFeatures | Error> {
+  const encoded = mapAhead(inBatches(images, atOnce), 2, async (batch) => {
+    const rows = (
+      await encodedBatch(
+        towers,
+        batch.filter((image) => image instanceof Uint8Array),
+      )
+    ).values();
+    return batch.map((image) => (image instanceof Error ? image : (rows.next().value ?? new Error("no features"))));
+  });
+  for await (const rows of encoded) yield* rows;
+}
+
+async function encodedBatch(towers: Towers, batch: readonly Uint8Array[]): Promise<PictureFeatures[]> {
+  if (batch.length === 0) return [];
+  const pixels = new Uint8Array(batch.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const image of batch) {
+    pixels.set(image, at);
+    at += image.length;
+  }
+  const { features, pooled } = await towers.encodeImages(pixels, batch.length);
+  const rows = rowsOf(features, features.length / batch.length);
+  const before = pooled === features ? rows : rowsOf(pooled, pooled.length / batch.length);
+  return rows.map((row, i) => ({ features: row, pooled: before[i] ?? row }));
 }
 
 const belongs = (name: string, tower: "image" | "text"): boolean =>
@@ -103,17 +156,17 @@ function partOf<T>(tensors: Readonly<Record<string, T>>, tower: "image" | "text"
 function traced(
   constants: Readonly<Record<string, TensorType>>,
   type: TensorType,
-  encode: (params: Readonly<Record<string, Tensor>>, input: Tensor) => { readonly features: Tensor },
+  encode: (params: Readonly<Record<string, Tensor>>, input: Tensor) => Readonly<Record<string, Tensor>>,
 ): Graph {
   return trace({ ...constants, input: type }, ({ input, ...params }) => {
     if (!input) throw new Error("towers: no input");
-    return { features: encode(params, input).features };
+    return encode(params, input);
   });
 }
 
-function features(outputs: HostTensors, count: number): Float32Array {
-  const { data } = outputs.features ?? {};
-  if (!(data instanceof Float32Array) || data.length !== count)
-    throw new Error(`towers: expected ${count} numbers, got ${data?.length ?? "none"}`);
+function rowsIn(outputs: HostTensors, name: string, count: number, width: number): Float32Array {
+  const { data } = outputs[name] ?? {};
+  if (!(data instanceof Float32Array) || data.length !== count * width)
+    throw new Error(`towers: expected ${count} rows of ${width} numbers, got ${data?.length ?? "none"}`);
   return data;
 }

@@ -62,7 +62,7 @@ export async function featuresOf(
 ): Promise<Features> {
   const towers = createTowers(engine, config, weights, preprocess);
   try {
-    const images = await towers.encodeImages(probe.pixels, probe.count);
+    const { features: images } = await towers.encodeImages(probe.pixels, probe.count);
     const texts = await towers.encodeTexts(probe.tokens, probe.count, probe.length);
     return { images, texts };
   } finally {

@@ -51,7 +51,10 @@ describe.each(["tiny-vit", "tiny-rn"] as const)("%s in 8 bits", (name) => {
     const size = config.imageSize;
     for (const picked of ["a", "b", "c"]) {
       const pixels = picture(picked, size);
-      const [found, wanted] = [await bytes.encodeImages(pixels, 1), await floats.encodeImages(pixels, 1)];
+      const [{ features: found }, { features: wanted }] = [
+        await bytes.encodeImages(pixels, 1),
+        await floats.encodeImages(pixels, 1),
+      ];
       expect(cosine(found, wanted)).toBeGreaterThan(0.995);
       expect(found).not.toEqual(wanted);
     }

@@ -36,13 +36,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
   pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "graph", "train"],
   convert: ["pretrained", "checkpoint", "tokenizer", "image", "model", "engine", "graph", "towers.ts"],
-  eval: ["clip.ts", "data", "graph", "engine/engine.ts", "image", "tokenizer", "checkpoint"],
+  eval: [
+    ...["clip.ts", "ahead.ts", "directions.ts", "data", "graph", "model", "engine/engine.ts", "image", "tokenizer"],
+    ...["checkpoint", "train"],
+  ],
   search: [],
   serve: ["clip.ts", "search"],
   cli: "anything",
   "ahead.ts": [],
   "directions.ts": [],
-  "towers.ts": ["engine/engine.ts", "graph", "model"],
+  "towers.ts": ["engine/engine.ts", "graph", "model", "ahead.ts", "directions.ts"],
   "clip.ts": [...BELOW, "pretrained", "towers.ts", "ahead.ts", "directions.ts"],
   "index.ts": [...BELOW, "pretrained", "convert", "clip.ts", "eval", "search", "serve"],
 };

@@ -1,0 +1,315 @@
+/**
+ * Image features of a set of pictures, computed once: kept by what they depend on, in files of a few hundred pictures that are
+ * whole or not there, so that a run that was killed goes on where it was and no more than one file's rows need be in memory.
+ */
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { mapAhead } from "../../ahead.ts";
+import { openSafetensors, readSafetensors, writeSafetensors } from "../../checkpoint/index.ts";
+import type { CLIP } from "../../clip.ts";
+import { hostTensor } from "../../graph/index.ts";
+import type { LabelledImages } from "./task.ts";
+
+/** Rows of numbers, [count, width], in memory or on disk. */
+export interface FeatureMatrix {
+  readonly count: number;
+  readonly width: number;
+  /** [end - start, width], a copy. @throws one line if there are no such rows */
+  read(start: number, end: number): Promise<Float32Array>;
+}
+
+export interface FeatureSet {
+  /** Number of rows: the pictures that could be read. */
+  readonly count: number;
+  /** [count] */
+  readonly labels: Int32Array;
+  /** [count, classes], as of the source. */
+  readonly several?: Int8Array;
+  /** [count]: each row's picture in the source. */
+  readonly indices: Int32Array;
+  /** Pictures without a row, and one line why. */
+  readonly unreadable: readonly { readonly index: number; readonly error: string }[];
+  /** In the space of the texts, not normalised. */
+  readonly projected: FeatureMatrix;
+  /** What linear probes learn from: a vision transformer's before the projection (CLIP, appendix A.3), a ResNet's `projected`. */
+  readonly pooled: FeatureMatrix;
+}
+
+export interface FeatureOptions {
+  /** Folder to keep them in. @default none: they are in memory alone */
+  readonly cache?: string;
+  /** Throws its reason; what is done is kept. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Pictures in a file: what a killed run loses at most. */
+const SHARD = 512;
+/** Pictures whose bytes are fetched at the same time. */
+const AHEAD = 16;
+
+interface Shard {
+  readonly indices: Int32Array;
+  readonly unreadable: FeatureSet["unreadable"];
+  readonly projected: Part;
+  readonly pooled: Part;
+}
+
+interface Part {
+  readonly rows: number;
+  readonly width: number;
+  load(): Promise<Float32Array>;
+}
+
+/** @throws one line if none of the pictures can be read */
+export async function imageFeatures(
+  clip: CLIP,
+  images: LabelledImages,
+  { cache, signal, onProgress }: FeatureOptions = {},
+): Promise<FeatureSet> {
+  const folder = cache === undefined ? undefined : join(cache, "features", featureKey(clip, images.contentHash));
+  if (folder !== undefined) await mkdir(folder, { recursive: true });
+  const shards: Shard[] = [];
+  for (let start = 0; start < images.count; start += SHARD) {
+    const end = Math.min(start + SHARD, images.count);
+    const path = folder && join(folder, String(start / SHARD).padStart(6, "0"));
+    const kept = path === undefined ? undefined : await keptShard(path, start, end);
+    shards.push(
+      kept ?? (await computed(clip, images, start, end, path, signal, (done) => onProgress?.(done, images.count))),
+    );
+    onProgress?.(end, images.count);
+  }
+  return featureSet(images, shards);
+}
+
+/** Everything that features depend on. */
+function featureKey({ fingerprint, preprocess }: CLIP, contentHash: string): string {
+  const key = JSON.stringify({ format: 1, model: fingerprint, preprocess, images: contentHash });
+  return createHash("sha256").update(key).digest("hex").slice(0, 32);
+}
+
+async function computed(
+  clip: CLIP,
+  images: LabelledImages,
+  start: number,
+  end: number,
+  path: string | undefined,
+  signal: AbortSignal | undefined,
+  onProgress: (done: number) => void,
+): Promise<Shard> {
+  const indices: number[] = [];
+  const unreadable: { index: number; error: string }[] = [];
+  const projected: Float32Array[] = [];
+  const pooled: Float32Array[] = [];
+  const numbers = Array.from({ length: end - start }, (_, i) => start + i);
+  const pictures = mapAhead(numbers, AHEAD, (index) =>
+    images.image(index).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error)))),
+  );
+  let index = start;
+  for await (const found of clip.imageFeatures(pictures)) {
+    signal?.throwIfAborted();
+    if (found instanceof Error) unreadable.push({ index, error: found.message.split("\n")[0] ?? "" });
+    else {
+      indices.push(index);
+      projected.push(found.features);
+      pooled.push(found.pooled);
+    }
+    onProgress(++index);
+  }
+  const own = indices.length > 0 && projected[0] !== pooled[0];
+  const rows = stacked(projected);
+  const shard = {
+    indices: Int32Array.from(indices),
+    unreadable,
+    projected: rows,
+    pooled: own ? stacked(pooled) : rows,
+  };
+  if (path !== undefined) await keep(path, shard, own);
+  return path === undefined ? inMemory(shard) : ((await keptShard(path, start, end)) ?? inMemory(shard));
+}
+
+interface Rows {
+  readonly rows: number;
+  readonly width: number;
+  readonly data: Float32Array;
+}
+
+function stacked(rows: readonly Float32Array[]): Rows {
+  const width = rows[0]?.length ?? 0;
+  const data = new Float32Array(rows.length * width);
+  for (const [i, row] of rows.entries()) data.set(row, i * width);
+  return { rows: rows.length, width, data };
+}
+
+interface ComputedShard extends Pick<Shard, "indices" | "unreadable"> {
+  readonly projected: Rows;
+  readonly pooled: Rows;
+}
+
+function inMemory({ projected, pooled, ...rest }: ComputedShard): Shard {
+  const partOf = (rows: Rows): Part => ({ ...rows, load: async () => rows.data });
+  const first = partOf(projected);
+  return { ...rest, projected: first, pooled: pooled === projected ? first : partOf(pooled) };
+}
+
+const projectedPath = (path: string): string => `${path}.safetensors`;
+const pooledPath = (path: string): string => `${path}.pooled.safetensors`;
+
+/** The file of the projected features comes last: where it is, all is. */
+async function keep(
+  path: string,
+  { indices, unreadable, projected, pooled }: ComputedShard,
+  own: boolean,
+): Promise<void> {
+  if (own)
+    await writeSafetensors(pooledPath(path), { pooled: hostTensor("f32", [pooled.rows, pooled.width], pooled.data) });
+  await writeSafetensors(
+    projectedPath(path),
+    {
+      projected: hostTensor("f32", [projected.rows, projected.width], projected.data),
+      indices: hostTensor("i32", [indices.length], indices),
+    },
+    { unreadable: JSON.stringify(unreadable), pooled: own ? "beside" : "projected" },
+  );
+}
+
+const unreadableSchema = z.array(z.object({ index: z.number(), error: z.string() }));
+
+/** What an earlier run kept of pictures `start` to `end`; nothing if it is not there or damaged. */
+async function keptShard(path: string, start: number, end: number): Promise<Shard | undefined> {
+  try {
+    const file = await openSafetensors(projectedPath(path));
+    try {
+      const [rows = -1, width = 0] = file.tensors.get("projected")?.shape ?? [];
+      const { data: indices } = await file.read("indices");
+      const unreadable = unreadableSchema.parse(JSON.parse(file.metadata.get("unreadable") ?? ""));
+      const numbers = [...indices, ...unreadable.map(({ index }) => index)];
+      const isOurs = numbers.length === end - start && numbers.every((index) => index >= start && index < end);
+      if (!(indices instanceof Int32Array) || indices.length !== rows || !isOurs) return undefined;
+      const projected = part(projectedPath(path), "projected", rows, width);
+      if (file.metadata.get("pooled") !== "beside") return { indices, unreadable, projected, pooled: projected };
+      const beside = await openSafetensors(pooledPath(path));
+      const [pooledRows, pooledWidth = 0] = beside.tensors.get("pooled")?.shape ?? [];
+      await beside.close();
+      if (pooledRows !== rows) return undefined;
+      return { indices, unreadable, projected, pooled: part(pooledPath(path), "pooled", rows, pooledWidth) };
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return undefined; // computed anew
+  }
+}
+
+const part = (path: string, name: string, rows: number, width: number): Part => ({
+  rows,
+  width,
+  load: async () => {
+    const data = (await readSafetensors(path)).get(name)?.data;
+    if (!(data instanceof Float32Array) || data.length !== rows * width)
+      throw new Error(`${path}: was changed while it was in use`);
+    return data;
+  },
+});
+
+function featureSet(images: LabelledImages, shards: readonly Shard[]): FeatureSet {
+  const unreadable = shards.flatMap((shard) => shard.unreadable);
+  const count = shards.reduce((sum, { indices }) => sum + indices.length, 0);
+  if (count === 0) {
+    const [first] = unreadable;
+    throw new Error(`${images.name}: none of ${images.count} pictures can be read${first ? `: ${first.error}` : ""}`);
+  }
+  const indices = new Int32Array(count);
+  let at = 0;
+  for (const shard of shards) {
+    indices.set(shard.indices, at);
+    at += shard.indices.length;
+  }
+  const classes = images.classNames.length;
+  const { several } = images;
+  const of = several && new Int8Array(count * classes);
+  if (of)
+    for (const [row, i] of indices.entries()) of.set(several.subarray(i * classes, (i + 1) * classes), row * classes);
+  const projected = partsMatrix(shards.map((shard) => shard.projected));
+  const isSame = shards.every((shard) => shard.pooled === shard.projected);
+  return {
+    count,
+    labels: indices.map((i) => images.labels[i] ?? -1),
+    ...(of && { several: of }),
+    indices,
+    unreadable,
+    projected,
+    pooled: isSame ? projected : partsMatrix(shards.map((shard) => shard.pooled)),
+  };
+}
+
+/** The parts one below the other; the last one that was read stays in memory. */
+function partsMatrix(all: readonly Part[]): FeatureMatrix {
+  const parts = all.filter(({ rows }) => rows > 0);
+  const width = parts[0]?.width ?? 0;
+  const starts: number[] = [];
+  let count = 0;
+  for (const { rows } of parts) {
+    starts.push(count);
+    count += rows;
+  }
+  let held: { readonly part: Part; readonly data: Promise<Float32Array> } | undefined;
+  const load = (wanted: Part): Promise<Float32Array> => {
+    if (held?.part !== wanted) held = { part: wanted, data: wanted.load() };
+    return held.data;
+  };
+  return {
+    count,
+    width,
+    async read(start, end) {
+      checkRange(start, end, count);
+      const rows = new Float32Array((end - start) * width);
+      for (const [i, one] of parts.entries()) {
+        const first = starts[i] ?? 0;
+        const [from, to] = [Math.max(start, first), Math.min(end, first + one.rows)];
+        if (from >= to) continue;
+        rows.set((await load(one)).subarray((from - first) * width, (to - first) * width), (from - start) * width);
+      }
+      return rows;
+    },
+  };
+}
+
+/** Rows that are in memory. @param data [count, width] */
+export function memoryMatrix(data: Float32Array, width: number): FeatureMatrix {
+  const count = data.length / width;
+  return {
+    count,
+    width,
+    read: async (start, end) => {
+      checkRange(start, end, count);
+      return data.slice(start * width, end * width);
+    },
+  };
+}
+
+/** The same rows, each of length 1. */
+export function normalizedMatrix(matrix: FeatureMatrix): FeatureMatrix {
+  const { count, width } = matrix;
+  return {
+    count,
+    width,
+    async read(start, end) {
+      const rows = await matrix.read(start, end);
+      for (let at = 0; at < rows.length; at += width) {
+        let squares = 0;
+        for (let i = at; i < at + width; i++) squares += (rows[i] ?? 0) ** 2;
+        const length = Math.sqrt(squares);
+        for (let i = at; i < at + width; i++) rows[i] = (rows[i] ?? 0) / length;
+      }
+      return rows;
+    },
+  };
+}
+
+function checkRange(start: number, end: number, count: number): void {
+  if (!(start >= 0 && start <= end && end <= count))
+    throw new Error(`features: expected rows within 0 .. ${count}, got ${start} .. ${end}`);
+}

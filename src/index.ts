@@ -20,7 +20,7 @@ export { openClassFolders } from "./eval/image-folder.ts";
 export { TEMPLATES } from "./eval/prompts.ts";
 export { type ZeroShotResult, zeroShot } from "./eval/zero-shot.ts";
 export { heatOverlay } from "./explain/index.ts";
-export { type DownloadProgress, HubError, type HubOptions, modelPath } from "./hub/index.ts";
+export { DownloadError, type DownloadProgress, type HubOptions, modelPath } from "./hub/index.ts";
 export type { PreprocessConfig } from "./image/index.ts";
 export { type ClipConfig, CONFIGS } from "./model/index.ts";
 export { loadPretrained, type Pretrained, type PretrainedOptions } from "./pretrained/index.ts";

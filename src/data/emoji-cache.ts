@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from "node:crypto";
 import { access, constants, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { cacheFolder } from "../cache/index.ts";
 import { renderSvg } from "../image/index.ts";
 import { emojiSvg, type JoinedEmoji, joinEmoji } from "./emoji-join.ts";
 import { emojiPackageVersions, emojiVendors, readEmojiPackages } from "./emoji-packages.ts";
@@ -13,7 +13,7 @@ const cacheVersion = 1;
 export interface EmojiOptions {
   /** Side of a drawing in pixels. @default 80 */
   readonly size?: number;
-  /** Where drawings are kept between runs. @default `$XDG_CACHE_HOME/clip-ts` or `~/.cache/clip-ts` */
+  /** Where drawings are kept between runs. @default `cacheFolder()` */
   readonly cacheDir?: string;
   /** Called now and then while the drawings are made, which happens once for a set of package versions and a size. */
   readonly onProgress?: (drawn: number, total: number) => void;
@@ -51,14 +51,10 @@ export async function openEmojiCache(options: EmojiOptions = {}): Promise<EmojiC
 }
 
 /** Where the cache of these package versions at this size lies or will lie. */
-export async function emojiCacheFolder({ size = 80, cacheDir = defaultCacheDir() }: EmojiOptions): Promise<string> {
+export async function emojiCacheFolder({ size = 80, cacheDir = cacheFolder() }: EmojiOptions): Promise<string> {
   const key = JSON.stringify({ cacheVersion, size, packages: await emojiPackageVersions() });
   const hash = createHash("sha256").update(key).digest("hex").slice(0, 16);
   return join(cacheDir, `emoji-${hash}`);
-}
-
-function defaultCacheDir(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "clip-ts");
 }
 
 const rawPathOf = (folder: string): string => join(folder, "drawings.raw");
@@ -85,7 +81,7 @@ async function drawCache(folder: string, size: number, onProgress: EmojiOptions[
       await work();
     } catch (error) {
       const reason = error instanceof Error ? error.message : error;
-      throw new Error(`emoji: drawings cannot be kept in ${folder} (set cacheDir or XDG_CACHE_HOME): ${reason}`);
+      throw new Error(`emoji: drawings cannot be kept in ${folder} (set cacheDir or CLIP_TS_CACHE): ${reason}`);
     }
   };
   // Before the work, not after it: a folder that cannot be written must not cost half a minute.

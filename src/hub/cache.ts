@@ -105,6 +105,3 @@ export function repositoryCache(root: string, { repository }: Pick<HubName, "rep
     },
   };
 }
-
-export const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && "code" in error && error.code === code;

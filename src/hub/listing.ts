@@ -1,7 +1,14 @@
 /** What the hub says of a repository: the commit behind a revision, and its files. */
 import { z } from "zod";
-import type { Answer, Connection } from "./connection.ts";
-import { HubError, isPassing, type Persistence, persistently, reasonOf } from "./failure.ts";
+import {
+  type Answer,
+  type Connection,
+  DownloadError,
+  isPassing,
+  type Persistence,
+  persistently,
+  reasonOf,
+} from "../download/index.ts";
 import { type HubName, isCommit } from "./name.ts";
 
 export interface HubFile {
@@ -38,7 +45,7 @@ const entrySchema = z.object({
 
 /**
  * Asks the hub.
- * @throws a HubError: there is no such model, it is private or gated, the token is refused, the hub does not answer
+ * @throws a DownloadError: there is no such model, it is private or gated, the token is refused, the hub does not answer
  */
 export async function listRepository(
   name: HubName,
@@ -57,22 +64,22 @@ export async function listRepository(
   try {
     const { sha } = await modelInfo({ name: repository, revision, additionalFields: ["sha"], hubUrl, fetch });
     if (typeof sha !== "string" || !isCommit(sha))
-      throw new HubError(
+      throw new DownloadError(
         `${repository}: the hub answers with ${JSON.stringify(sha) ?? "nothing"} where a commit belongs`,
       );
     const files: HubFile[] = [];
     let entries = 0;
     // What a model needs stands in the outermost folder.
     for await (const entry of listFiles({ repo: { type: "model", name: repository }, revision: sha, hubUrl, fetch })) {
-      if (++entries > MOST_FILES) throw new HubError(`${repository}: the hub lists more than ${MOST_FILES} files`);
+      if (++entries > MOST_FILES) throw new DownloadError(`${repository}: the hub lists more than ${MOST_FILES} files`);
       const file = fileOf(repository, entry);
       if (file) files.push(file);
     }
     return { commit: sha, files };
   } catch (error) {
-    if (error instanceof HubError || persistence.signal?.aborted) throw error;
+    if (error instanceof DownloadError || persistence.signal?.aborted) throw error;
     const what = isPassing(error) ? "cannot ask the hub at" : "cannot read the answer of the hub at";
-    throw new HubError(
+    throw new DownloadError(
       `${repository}: ${what} ${hubUrl}: ${reasonOf(error)}`,
       isPassing(error) ? { passing: true } : {},
       error,
@@ -82,13 +89,14 @@ export async function listRepository(
 
 function fileOf(repository: string, entry: unknown): HubFile | undefined {
   const { data } = entrySchema.safeParse(entry);
-  if (!data) throw new HubError(`${repository}: the hub lists an entry that cannot be read: ${shown(entry)}`);
+  if (!data) throw new DownloadError(`${repository}: the hub lists an entry that cannot be read: ${shown(entry)}`);
   const { type, path, oid, lfs } = data;
-  if (!isSafePath(path)) throw new HubError(`${repository}: the hub lists a file with the unsafe name ${shown(path)}`);
+  if (!isSafePath(path))
+    throw new DownloadError(`${repository}: the hub lists a file with the unsafe name ${shown(path)}`);
   if (type !== "file") return undefined;
   if (lfs) return { name: path, size: lfs.size, etag: lfs.oid, checksum: "sha256" };
   if (data.size === undefined || !sha1.safeParse(oid).success || oid === undefined)
-    throw new HubError(`${repository}: the hub lists ${shown(path)} without its size or checksum`);
+    throw new DownloadError(`${repository}: the hub lists ${shown(path)} without its size or checksum`);
   return { name: path, size: data.size, etag: oid, checksum: "git-sha1" };
 }
 
@@ -102,7 +110,7 @@ function isSafePath(path: string): boolean {
 /** `fetch` for @huggingface/hub, which itself has no timeouts, no bounds, no second tries, and follows any redirect. */
 function fetchOver(
   connection: Connection,
-  refusal: (answer: Answer, body: string) => HubError,
+  refusal: (answer: Answer, body: string) => DownloadError,
   persistence: Persistence,
 ): typeof globalThis.fetch {
   return (input) =>
@@ -122,7 +130,7 @@ async function readBounded({ body }: Answer): Promise<string> {
   for await (const piece of body) {
     if (!(piece instanceof Uint8Array)) continue;
     length += piece.length;
-    if (length > LARGEST_ANSWER) throw new HubError(`the hub's answer is longer than ${LARGEST_ANSWER} bytes`);
+    if (length > LARGEST_ANSWER) throw new DownloadError(`the hub's answer is longer than ${LARGEST_ANSWER} bytes`);
     pieces.push(piece);
   }
   return Buffer.concat(pieces).toString("utf8");
@@ -135,12 +143,12 @@ export function refusalOf(
   hasToken: boolean,
   answer: Answer,
   body = "",
-): HubError {
+): DownloadError {
   const { status } = answer;
   const code = answer.header("x-error-code");
   const said = answer.header("x-error-message") ?? sayingOf(body);
   const page = `${endpoint}/${repository}`;
-  const fail = (line: string): HubError => new HubError(`${repository}: ${line}`, { status });
+  const fail = (line: string): DownloadError => new DownloadError(`${repository}: ${line}`, { status });
   if (code === "GatedRepo")
     return fail(
       hasToken
@@ -159,7 +167,7 @@ export function refusalOf(
   const wait = waitOf(answer.header("retry-after"));
   const passing = status === 408 || status === 429 || status >= 500;
   const line = status === 429 ? "the hub has had too many requests from here" : "the hub fails";
-  return new HubError(`${repository}: ${line} (status ${status}${said ? `: ${said}` : ""}): try again later`, {
+  return new DownloadError(`${repository}: ${line} (status ${status}${said ? `: ${said}` : ""}): try again later`, {
     status,
     passing,
     ...(wait === undefined ? {} : { wait }),

@@ -1,7 +1,7 @@
 /** Whatever a user calls a model by: a path, or a name on the hub. */
 import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
-import { HubError } from "./failure.ts";
+import { DownloadError } from "../download/index.ts";
 import { OPENAI_MODELS, parseHubName } from "./name.ts";
 import { fetchModel, type HubOptions } from "./snapshot.ts";
 
@@ -27,9 +27,9 @@ export async function modelPath(model: string, options?: HubOptions): Promise<st
   try {
     return await fetchModel(name, options);
   } catch (error) {
-    if (!isBare || !(error instanceof HubError) || isOfficial) throw error;
+    if (!isBare || !(error instanceof DownloadError) || isOfficial) throw error;
     if (error.status !== undefined && error.status !== 401 && error.status !== 404) throw error;
-    throw new HubError(`${error.message}; nor is there a file or folder of that name`, {}, error);
+    throw new DownloadError(`${error.message}; nor is there a file or folder of that name`, {}, error);
   }
 }
 

@@ -1,11 +1,8 @@
 /** A model's name becomes a folder: out of the cache, or from the hub into it. */
+import { type Connection, connect, DownloadError, fetchFile, locked } from "../download/index.ts";
 import { cacheFolder, type RepositoryCache, repositoryCache, savedToken } from "./cache.ts";
 import { chooseFiles } from "./choose-files.ts";
-import { type Connection, connect } from "./connection.ts";
-import { downloadBlob } from "./download.ts";
-import { HubError } from "./failure.ts";
 import { type HubFile, type Listing, listRepository, refusalOf } from "./listing.ts";
-import { locked } from "./lock.ts";
 import { type HubName, isCommit } from "./name.ts";
 
 export interface DownloadProgress {
@@ -49,7 +46,7 @@ const AT_ONCE = 4;
 
 /**
  * The folder with a model's files: weights in one format (safetensors where there are), configuration, tokenizer.
- * @throws a HubError, one line that says which model and what to do
+ * @throws a DownloadError, one line that says which model and what to do
  */
 export async function fetchModel(name: HubName, options: HubOptions = {}): Promise<string> {
   const cache = repositoryCache(options.cacheFolder ?? cacheFolder(), name);
@@ -58,7 +55,7 @@ export async function fetchModel(name: HubName, options: HubOptions = {}): Promi
   const cached = await completeSnapshot(cache, revision);
   if (options.offline ?? isOffline()) {
     if (cached !== undefined) return cached;
-    throw new HubError(`${called}: is not in the cache ${cache.root}, and offline mode forbids to fetch it`);
+    throw new DownloadError(`${called}: is not in the cache ${cache.root}, and offline mode forbids to fetch it`);
   }
   // A commit never changes.
   if (cached !== undefined && isCommit(revision)) return cached;
@@ -66,7 +63,9 @@ export async function fetchModel(name: HubName, options: HubOptions = {}): Promi
   const token = (options.token ?? (await savedToken())) || undefined;
   const connection = await connect({
     endpoint: options.endpoint ?? process.env.HF_ENDPOINT ?? (await publicHub()),
-    token,
+    name: "the hub",
+    setting: "HF_ENDPOINT",
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     timeout: options.timeout ?? 30_000,
     allowPrivateRedirects: options.allowPrivateRedirects ?? false,
   });
@@ -76,7 +75,7 @@ export async function fetchModel(name: HubName, options: HubOptions = {}): Promi
     const listing = await listRepository(name, connection, token !== undefined, asking);
     return await fetchListed(name, listing, cache, connection, { ...options, attempts, pause }, token !== undefined);
   } catch (error) {
-    if (cached === undefined || !(error instanceof HubError && error.passing)) throw error;
+    if (cached === undefined || !(error instanceof DownloadError && error.passing)) throw error;
     options.onNote?.(`${error.message}; using what the cache has`);
     return cached;
   } finally {
@@ -103,7 +102,7 @@ async function fetchListed(
   const byName = new Map(files.map((file) => [file.name, file]));
   const chosen = chooseFiles([...byName.keys()]);
   if (!chosen)
-    throw new HubError(
+    throw new DownloadError(
       `${repository}: holds no CLIP model that can be read: expected open_clip_config.json or config.json with weights in safetensors or PyTorch's format`,
     );
   const there = await cache.filesOf(commit);
@@ -113,7 +112,8 @@ async function fetchListed(
   });
   const total = missing.reduce((sum, { size }) => sum + size, 0);
   const { largest = LARGEST, onProgress, onNote, attempts, pause } = options;
-  if (total > largest) throw new HubError(`${repository}: ${total} bytes to fetch, more than the ${largest} allowed`);
+  if (total > largest)
+    throw new DownloadError(`${repository}: ${total} bytes to fetch, more than the ${largest} allowed`);
 
   // The first failure ends the others, which keep what they have.
   const stop = new AbortController();
@@ -124,8 +124,9 @@ async function fetchListed(
     const download = {
       title,
       url: `${connection.endpoint}/${repository}/resolve/${commit}/${file.name.split("/").map(encodeURIComponent).join("/")}`,
-      file,
+      file: { size: file.size, checksum: file.checksum, digest: file.etag },
       connection,
+      placeSetting: "HF_HUB_CACHE",
       persistence: { attempts, pause, signal },
       refusal: (answer: Parameters<typeof refusalOf>[3]) => refusalOf(name, connection, hasToken, answer),
       onBytes: (count: number) => {
@@ -135,7 +136,7 @@ async function fetchListed(
     };
     const waiting = (): void => onNote?.(`${title}: another process downloads it; waiting`);
     const fetchAndShow = async (): Promise<void> => {
-      await downloadBlob(cache.blob(file.etag), download);
+      await fetchFile(cache.blob(file.etag), download);
       await cache.link(commit, file.name, file.etag);
     };
     await locked(cache.lock(file.etag), fetchAndShow, { signal, waiting });

@@ -3,8 +3,9 @@ import { mkdtemp, readdir, readFile, rm, truncate, utimes, writeFile } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cacheFolder } from "../../src/cache/index.ts";
 import type { StoredTensors } from "../../src/engine/engine.ts";
-import { cacheFolder, findCompiled, keepCompiled, makeRoom, WEIGHTS } from "../../src/engine/onnx/compiled-cache.ts";
+import { compiledCache, MODEL, WEIGHTS } from "../../src/engine/onnx/compiled-cache.ts";
 import { createOnnxEngine } from "../../src/engine/onnx/onnx-engine.ts";
 import * as g from "../../src/graph/index.ts";
 
@@ -17,19 +18,19 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 /** Stands for onnxruntime, which writes a model and its weights. */
 const written =
   (model: string, weights: string) =>
-  async (path: string | undefined): Promise<string> => {
-    if (path === undefined) return "unkept";
-    await writeFile(path, model);
-    await writeFile(join(path, "..", WEIGHTS), weights);
+  async (place: string | undefined): Promise<string> => {
+    if (place === undefined) return "unkept";
+    await writeFile(join(place, MODEL), model);
+    await writeFile(join(place, WEIGHTS), weights);
     return "kept";
   };
 
 describe("a kept program", () => {
   it("is found by its key, whole", async () => {
-    expect(await keepCompiled(folder, "a", written("model a", "weights"))).toBe("kept");
-    const path = await findCompiled(folder, "a");
-    expect(path && (await readFile(path, "utf8"))).toBe("model a");
-    expect(await findCompiled(folder, "b")).toBeUndefined();
+    expect(await compiledCache(folder).keep("a", written("model a", "weights"))).toBe("kept");
+    const place = await compiledCache(folder).find("a");
+    expect(place && (await readFile(join(place, MODEL), "utf8"))).toBe("model a");
+    expect(await compiledCache(folder).find("b")).toBeUndefined();
     expect(await readdir(folder)).toEqual(["a"]);
   });
 
@@ -41,9 +42,9 @@ describe("a kept program", () => {
       () => writeFile(join(folder, "a", "seal.json"), "{"),
     ];
     for (const spoilt of spoil) {
-      await keepCompiled(folder, "a", written("model a", "weights"));
+      await compiledCache(folder).keep("a", written("model a", "weights"));
       await spoilt();
-      expect(await findCompiled(folder, "a")).toBeUndefined();
+      expect(await compiledCache(folder).find("a")).toBeUndefined();
       expect(await readdir(folder)).toEqual([]);
     }
   });
@@ -51,13 +52,13 @@ describe("a kept program", () => {
   it("is not kept where it cannot be, and works all the same", async () => {
     const file = join(folder, "file");
     await writeFile(file, "");
-    expect(await keepCompiled(join(file, "below"), "a", written("m", "w"))).toBe("unkept");
+    expect(await compiledCache(join(file, "below")).keep("a", written("m", "w"))).toBe("unkept");
     const full = async (path: string | undefined): Promise<string> => {
       if (path === undefined) return "unkept";
-      await writeFile(path, "half");
+      await writeFile(join(path, MODEL), "half");
       throw new Error("no space left on device");
     };
-    expect(await keepCompiled(folder, "a", full)).toBe("unkept");
+    expect(await compiledCache(folder).keep("a", full)).toBe("unkept");
     expect(await readdir(folder)).toEqual(["file"]);
   });
 
@@ -65,20 +66,20 @@ describe("a kept program", () => {
     const broken = async (path: string | undefined): Promise<string> => {
       throw new Error(path === undefined ? "second" : "first");
     };
-    await expect(keepCompiled(folder, "a", broken)).rejects.toThrow("first");
+    await expect(compiledCache(folder).keep("a", broken)).rejects.toThrow("first");
     expect(await readdir(folder)).toEqual([]);
   });
 
   it("makes room: the longest unused go, the new one stays", async () => {
     for (const [i, key] of ["old", "used", "new"].entries()) {
-      await keepCompiled(folder, key, written("m", "w".repeat(99)));
+      await compiledCache(folder).keep(key, written("m", "w".repeat(99)));
       await utimes(join(folder, key), i + 1, i + 1);
     }
-    await findCompiled(folder, "old"); // used just now
-    await makeRoom(folder, "new", 250);
-    expect((await readdir(folder)).sort()).toEqual(["new", "old"]);
-    await makeRoom(folder, "new", 10);
-    expect(await readdir(folder)).toEqual(["new"]);
+    await compiledCache(folder).find("old"); // used just now
+    await compiledCache(folder, 350).keep("newer", written("m", "w".repeat(99)));
+    expect((await readdir(folder)).sort()).toEqual(["new", "newer", "old"]);
+    await compiledCache(folder, 10).keep("newest", written("m", "w".repeat(99)));
+    expect(await readdir(folder)).toEqual(["newest"]);
   });
 
   it("stands where the environment says", () => {

@@ -8,10 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { isPrivateAddress } from "../../src/hub/addresses.ts";
+import { isPrivateAddress } from "../../src/download/addresses.ts";
+import { connect } from "../../src/download/connection.ts";
 import { cacheFolder, savedToken } from "../../src/hub/cache.ts";
 import { chooseFiles } from "../../src/hub/choose-files.ts";
-import { connect } from "../../src/hub/connection.ts";
 import { fetchModel, modelPath, parseHubName } from "../../src/hub/index.ts";
 import { type FakeHub, gitSha1, startHub } from "./server.ts";
 
@@ -153,7 +153,14 @@ describe("redirects", () => {
     await new Promise((done) => server.close(done));
   });
   const open = (endpoint: string, allowPrivateRedirects = false) =>
-    connect({ endpoint, token: "secret", timeout: 1000, allowPrivateRedirects });
+    connect({
+      name: "the hub",
+      setting: "HF_ENDPOINT",
+      endpoint,
+      authorization: "Bearer secret",
+      timeout: 1000,
+      allowPrivateRedirects,
+    });
 
   test.each([
     "127.0.0.1",

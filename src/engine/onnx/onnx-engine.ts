@@ -2,6 +2,7 @@ import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { cacheFolder, type SealedCache } from "../../cache/index.ts";
 import {
   elements,
   filledWith,
@@ -27,7 +28,7 @@ import {
   type StoredTensors,
   splitOutputs,
 } from "../engine.ts";
-import { cacheFolder, findCompiled, forgetCompiled, keepCompiled, WEIGHTS } from "./compiled-cache.ts";
+import { compiledCache, MODEL, WEIGHTS } from "./compiled-cache.ts";
 import { bytesOf, type Emitter, type Name } from "./emitter.ts";
 import { updatedInPlace } from "./in-place.ts";
 import { type LowerOptions, lower } from "./lower.ts";
@@ -60,7 +61,7 @@ export async function createOnnxEngine({
   cache = join(cacheFolder(), "compiled"),
 }: OnnxEngineOptions = {}): Promise<Engine> {
   const channel = new Channel({ executionProvider, threads });
-  const kept = executionProvider === "cpu" && cache !== false ? cache : undefined;
+  const kept = executionProvider === "cpu" && cache !== false ? compiledCache(cache) : undefined;
   return {
     name: `onnx ${executionProvider}`,
     // WebGPU prepares its kernels for the sizes it meets: as quick to have a program for each, and better tried.
@@ -162,7 +163,7 @@ async function compile(
   channel: Channel,
   graph: Graph,
   { state = [], constants = {}, quantize }: CompileOptions = {},
-  cache?: string,
+  cache?: SealedCache,
 ): Promise<Program> {
   const begun = performance.now();
   if (quantize === "int8" && channel.provider !== "cpu")
@@ -246,17 +247,18 @@ const worthKeeping = ({ types }: StoredTensors): boolean =>
 /** The kept program, or a new one that is kept. */
 async function fromCache(
   channel: Channel,
-  folder: string,
+  cache: SealedCache,
   key: string,
   io: Omit<ModelSource, "model" | "inPlace">,
   fresh: (keep?: string) => Promise<number>,
 ): Promise<number> {
-  const model = await findCompiled(folder, key);
+  const place = await cache.find(key);
+  const model = place && join(place, MODEL);
   const found =
     model && (await channel.call("compile", { model, optimized: true, ...io, inPlace: [] }).catch(() => undefined));
   if (found) return found;
-  if (model) await forgetCompiled(folder, key);
-  return keepCompiled(folder, key, fresh);
+  if (place) await cache.forget(key);
+  return cache.keep(key, (beside) => fresh(beside && join(beside, MODEL)));
 }
 
 /** A program of a resizable graph that compiles a static one for each setting of the sizes, when it is first met. */

@@ -1,46 +1,57 @@
-/** One file into the cache: goes on where an earlier try stopped, and is believed only when its checksum is right. */
+/** One file into a cache: goes on where an earlier try stopped, and is believed only when its checksum is right. */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Answer, Connection } from "./connection.ts";
-import { HubError, isPassing, type Persistence, persistently, reasonOf } from "./failure.ts";
-import type { HubFile } from "./listing.ts";
+import { DownloadError, isPassing, type Persistence, persistently, reasonOf } from "./failure.ts";
+
+/** What a file is, told by someone who is believed. */
+export interface ExpectedFile {
+  /** In bytes. */
+  readonly size: number;
+  /** SHA-256, or the name that git gives the content. */
+  readonly checksum: "sha256" | "git-sha1";
+  /** In hexadecimal. */
+  readonly digest: string;
+}
 
 export interface Download {
   /** What messages call it: `org/name: file`. */
   readonly title: string;
   readonly url: string;
-  readonly file: HubFile;
+  readonly file: ExpectedFile;
   readonly connection: Connection;
   readonly persistence: Persistence;
+  /** The variable that names another place for the file, for messages. */
+  readonly placeSetting: string;
   /** The error for an answer that has no file. */
-  refusal(answer: Answer): HubError;
+  refusal(answer: Answer): DownloadError;
   /** How many bytes of the file are there now. */
   onBytes(count: number): void;
 }
 
 /**
  * Fetches a file unless it is there.
- * @throws one line if the connection is cut more often than asked to bear, or the content is not what the hub lists;
+ * @throws one line if the connection is cut more often than asked to bear, or the content is not the expected one;
  *   what came over a cut connection is kept for the next try, wrong content is not
  */
-export async function downloadBlob(path: string, download: Download): Promise<void> {
-  const { file, title, onBytes, persistence } = download;
+export async function fetchFile(path: string, download: Download): Promise<void> {
+  const { file, title, connection, onBytes, persistence } = download;
   if ((await sizeOf(path)) === file.size) return onBytes(file.size);
   await mkdir(dirname(path), { recursive: true });
   // Not the name that Python's library once gave its own: a process of it that runs now would write into the same file.
   const partial = `${path}.clip-ts.incomplete`;
   const before = (await sizeOf(partial)) ?? 0;
-  await checkSpace(dirname(path), title, file.size - before);
+  await checkSpace(dirname(path), title, file.size - before, download.placeSetting);
   if (await fetched(partial, download)) return rename(partial, path);
   await rm(partial, { force: true });
   // What an earlier run left may be damaged: the machine may have lost power before it was all on the disk.
   if (before > 0 && (await fetched(partial, download))) return rename(partial, path);
   await rm(partial, { force: true });
   persistence.signal?.throwIfAborted();
-  throw new HubError(
-    `${title}: what was received has another checksum than the ${file.checksum} ${file.etag} that the hub lists: damaged on the way; try again`,
+  throw new DownloadError(
+    `${title}: what was received has another checksum than the ${file.checksum} ${file.digest} that ${connection.name} lists: damaged on the way; try again`,
   );
 }
 
@@ -78,7 +89,9 @@ async function fetched(partial: string, download: Download): Promise<boolean> {
       for await (const piece of answer.body) {
         if (!(piece instanceof Uint8Array)) continue;
         if (have + piece.length > file.size)
-          throw new HubError(`${title}: the server sends more than the ${file.size} bytes that the hub lists`);
+          throw new DownloadError(
+            `${title}: the server sends more than the ${file.size} bytes that ${connection.name} lists`,
+          );
         await writeAll(handle, piece);
         hash.update(piece);
         have += piece.length;
@@ -89,24 +102,27 @@ async function fetched(partial: string, download: Download): Promise<boolean> {
     try {
       await persistently(attempt, persistence, () => have);
     } catch (error) {
-      if (error instanceof HubError || !isPassing(error)) throw error;
-      throw new HubError(
+      if (error instanceof DownloadError || !isPassing(error)) throw error;
+      throw new DownloadError(
         `${title}: stopped at ${have} of ${file.size} bytes, ${reasonOf(error)}; what came is kept: try again`,
         { passing: true },
         error,
       );
     }
     await handle.sync();
-    return hash.digest("hex") === file.etag;
+    return hash.digest("hex") === file.digest;
   } finally {
     await handle.close();
   }
 }
 
-const cut = (title: string, have: number, size: number): HubError =>
-  new HubError(`${title}: stopped at ${have} of ${size} bytes, the connection was cut; what came is kept: try again`, {
-    passing: true,
-  });
+const cut = (title: string, have: number, size: number): DownloadError =>
+  new DownloadError(
+    `${title}: stopped at ${have} of ${size} bytes, the connection was cut; what came is kept: try again`,
+    {
+      passing: true,
+    },
+  );
 
 /** First byte that a partial answer begins with. */
 function startOf(answer: Answer): number {
@@ -115,7 +131,7 @@ function startOf(answer: Answer): number {
 }
 
 /** Small files are known by the name that git gives their content. */
-function hashFor({ checksum, size }: HubFile): Hash {
+function hashFor({ checksum, size }: ExpectedFile): Hash {
   return checksum === "sha256" ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
 }
 
@@ -132,12 +148,12 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
 }
 
 /** Better said now than after an hour. */
-async function checkSpace(folder: string, title: string, needed: number): Promise<void> {
+export async function checkSpace(folder: string, title: string, needed: number, setting: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const free = bavail * bsize;
   if (needed > free)
-    throw new HubError(
-      `${title}: needs ${megabytes(needed)}, and ${folder} has ${megabytes(free)} free (HF_HUB_CACHE names another place)`,
+    throw new DownloadError(
+      `${title}: needs ${megabytes(needed)}, and ${folder} has ${megabytes(free)} free (${setting} names another place)`,
     );
 }
 

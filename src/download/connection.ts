@@ -1,9 +1,9 @@
-/** GET requests to the hub and where it redirects to: guarded, bounded, with timeouts. */
+/** GET requests to a server and where it redirects to: guarded, bounded, with timeouts. */
 import { lookup as resolve } from "node:dns";
 import type { LookupFunction } from "node:net";
 import type { Readable } from "node:stream";
 import { isPrivateAddress, literalAddress } from "./addresses.ts";
-import { HubError } from "./failure.ts";
+import { DownloadError } from "./failure.ts";
 
 export interface Answer {
   readonly status: number;
@@ -14,19 +14,31 @@ export interface Answer {
 }
 
 export interface Connection {
+  /** What messages call the server. */
+  readonly name: string;
   /** Without a slash at the end. */
   readonly endpoint: string;
   /**
-   * Follows redirects. The token goes to the endpoint's own origin and nowhere else.
-   * @throws a HubError where a redirect leads to a private address, and what the network throws
+   * Follows redirects. The authorization goes to the endpoint's own origin and nowhere else.
+   * @param url at the endpoint, or where it says that a file is: a public server's word leads to no private address
+   * @throws a DownloadError where a redirect leads to a private address, and what the network throws
    */
   get(url: string, headers?: Readonly<Record<string, string>>, signal?: AbortSignal): Promise<Answer>;
   close(): Promise<void>;
 }
 
 export interface ConnectionOptions {
+  /** What messages call the server: `the hub`. */
+  readonly name: string;
   readonly endpoint: string;
-  readonly token?: string | undefined;
+  /** The variable or option that names the endpoint, for messages. */
+  readonly setting: string;
+  /** The value of the header. */
+  readonly authorization?: string | undefined;
+  /** Certificates to trust instead of Node's, in PEM. */
+  readonly ca?: readonly string[] | undefined;
+  /** Instead of the one that the environment names. */
+  readonly proxy?: string | undefined;
   /** Milliseconds without a connection, an answer or a further byte. */
   readonly timeout: number;
   readonly allowPrivateRedirects: boolean;
@@ -36,8 +48,8 @@ const MOST_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 export async function connect(options: ConnectionOptions): Promise<Connection> {
-  const { token, timeout } = options;
-  const home = endpointUrl(options.endpoint);
+  const { name, authorization, timeout, ca } = options;
+  const home = endpointUrl(options);
   // undici rather than the global fetch: only with it can the address be checked that is really connected to.
   const { Agent, EnvHttpProxyAgent, request } = await import("undici");
   let mayBePrivate = options.allowPrivateRedirects || isPrivateHost(home);
@@ -49,26 +61,35 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
       const isPrivate = addresses.some(({ address }) => isPrivateAddress(address));
       // The endpoint is the user's own word; if it is beside us, so may be the store that it redirects to.
       if (isPrivate && hostname === home.hostname) mayBePrivate = true;
-      if (isPrivate && !mayBePrivate) return callback(refusal(hostname), []);
+      if (isPrivate && !mayBePrivate) return callback(refusal(name, hostname), []);
       if (lookupOptions.all) return callback(null, addresses);
       const [first] = addresses;
       return callback(null, first?.address ?? "", first?.family ?? 0);
     });
   };
   const settings = { headersTimeout: timeout, bodyTimeout: timeout };
+  const trusted = ca ? { ca: [...ca] } : {};
   // Behind a proxy it is the proxy that looks names up and connects; its own address may well be private.
-  const dispatcher = hasProxy()
-    ? new EnvHttpProxyAgent({ ...settings, connect: { timeout } })
-    : new Agent({ ...settings, connect: { timeout, lookup } });
+  const { proxy } = options;
+  const dispatcher =
+    proxy !== undefined || hasProxy()
+      ? new EnvHttpProxyAgent({
+          ...{ ...settings, connect: { timeout }, requestTls: { timeout, ...trusted } },
+          ...(proxy === undefined ? {} : { httpProxy: proxy, httpsProxy: proxy }),
+        })
+      : new Agent({ ...settings, connect: { timeout, lookup, ...trusted } });
 
   const check = (url: URL): void => {
     if (url.origin === home.origin) return;
     if (url.protocol !== "https:" && url.protocol !== home.protocol)
-      throw new HubError(`${home.origin} redirects to ${url.protocol}//${url.host}, which is not https: not followed`);
-    if (!mayBePrivate && isPrivateHost(url)) throw refusal(url.hostname);
+      throw new DownloadError(
+        `${home.origin} redirects to ${url.protocol}//${url.host}, which is not https: not followed`,
+      );
+    if (!mayBePrivate && isPrivateHost(url)) throw refusal(name, url.hostname);
   };
 
   return {
+    name,
     endpoint: home.href.replace(/\/+$/, ""),
     close: () => dispatcher.destroy(),
     async get(address, headers = {}, signal) {
@@ -86,7 +107,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
             // Bytes are counted and hashed as they are stored.
             "accept-encoding": "identity",
             ...headers,
-            ...(token !== undefined && url.origin === home.origin ? { authorization: `Bearer ${token}` } : {}),
+            ...(authorization !== undefined && url.origin === home.origin ? { authorization } : {}),
           },
           ...(signal ? { signal } : {}),
         });
@@ -102,18 +123,20 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
         discard();
         const location = header("location");
         if (location === undefined || !URL.canParse(location, url.href))
-          throw new HubError(`${url.origin}: a redirect (status ${statusCode}) without a location that can be read`);
+          throw new DownloadError(
+            `${url.origin}: a redirect (status ${statusCode}) without a location that can be read`,
+          );
         url = new URL(location, url);
       }
-      throw new HubError(`${home.origin}: more than ${MOST_REDIRECTS} redirects`);
+      throw new DownloadError(`${home.origin}: more than ${MOST_REDIRECTS} redirects`);
     },
   };
 }
 
-function endpointUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
+function endpointUrl({ name, endpoint, setting }: ConnectionOptions): URL {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   if (url?.protocol === "https:" || url?.protocol === "http:") return url;
-  throw new HubError(`the hub's address ${JSON.stringify(text)} (HF_ENDPOINT) is no http or https URL`);
+  throw new DownloadError(`${name}'s address ${JSON.stringify(endpoint)} (${setting}) is no http or https URL`);
 }
 
 function isPrivateHost(url: URL): boolean {
@@ -121,8 +144,8 @@ function isPrivateHost(url: URL): boolean {
   return address === undefined ? /(^|\.)localhost\.?$/.test(url.hostname) : isPrivateAddress(address);
 }
 
-const refusal = (host: string): HubError =>
-  new HubError(`the hub redirects to ${host}, a private address: not followed (option allowPrivateRedirects)`);
+const refusal = (name: string, host: string): DownloadError =>
+  new DownloadError(`${name} redirects to ${host}, a private address: not followed (option allowPrivateRedirects)`);
 
 /** The variables that undici's EnvHttpProxyAgent reads. */
 const hasProxy = (): boolean =>

@@ -1,6 +1,6 @@
-/** What goes wrong between us and the hub. */
+/** What goes wrong between us and a server. */
 
-export interface HubFailure {
+export interface DownloadFailure {
   /** The same request may succeed later: a cut, a stall, a busy server. */
   readonly passing?: boolean;
   /** HTTP status, if there was an answer. */
@@ -9,15 +9,15 @@ export interface HubFailure {
   readonly wait?: number;
 }
 
-/** One line that says which model or file, what happened and what to do. */
-export class HubError extends Error {
+/** One line that says which file, what happened and what to do. */
+export class DownloadError extends Error {
   readonly passing: boolean;
   readonly status: number | undefined;
   readonly wait: number | undefined;
 
-  constructor(message: string, { passing = false, status, wait }: HubFailure = {}, cause?: unknown) {
+  constructor(message: string, { passing = false, status, wait }: DownloadFailure = {}, cause?: unknown) {
     super(message, { cause });
-    this.name = "HubError";
+    this.name = "DownloadError";
     this.passing = passing;
     this.status = status;
     this.wait = wait;
@@ -30,7 +30,7 @@ const PASSING =
 
 /** Whether trying again may help. */
 export function isPassing(error: unknown): boolean {
-  if (error instanceof HubError) return error.passing;
+  if (error instanceof DownloadError) return error.passing;
   return PASSING.test(codeOf(error));
 }
 
@@ -80,7 +80,7 @@ export async function persistently<T>(
       signal?.throwIfAborted();
       failures = progress() === before ? failures + 1 : 1;
       if (failures >= attempts || !isPassing(error)) throw error;
-      const asked = error instanceof HubError ? error.wait : undefined;
+      const asked = error instanceof DownloadError ? error.wait : undefined;
       // A random part, so that many who were cut at the same time do not come back at the same time.
       const own = pause * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
       await sleep(Math.min(asked ?? own, LONGEST_PAUSE), undefined, signal ? { signal } : {});

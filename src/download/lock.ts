@@ -8,7 +8,6 @@ import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/pr
 import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isCode } from "./cache.ts";
 
 /** Milliseconds between signs of life, and without one before the holder counts as dead. */
 const BEAT = 2_000;
@@ -80,3 +79,6 @@ function isRunning(pid: number): boolean {
     return !isCode(error, "ESRCH");
   }
 }
+
+const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && "code" in error && error.code === code;

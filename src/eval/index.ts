@@ -22,4 +22,13 @@ export {
 export { classWeights } from "./class-weights.ts";
 export { openClassFolders } from "./image-folder.ts";
 export { TEMPLATES } from "./prompts.ts";
+export { type Ranks, type Recall, type RetrievalOptions, recall, retrievalRanks } from "./retrieval.ts";
+export {
+  CORRUPTIONS,
+  type Corruption,
+  type CorruptOptions,
+  corrupt,
+  SEVERITIES,
+  type Severity,
+} from "./shift/corruptions.ts";
 export { type ZeroShotResult, zeroShot } from "./zero-shot.ts";

@@ -1,9 +1,13 @@
-export type Interpolation = "bicubic" | "bilinear";
+export type Interpolation = "bicubic" | "bilinear" | "box";
 
 /** Fractional bits of Pillow's 8-bit coefficients: what is left of 32 for a byte, a sign and an overshoot. */
 export const PRECISION_BITS = 32 - 8 - 2;
 
 const filters: Record<Interpolation, { support: number; weight(x: number): number }> = {
+  box: {
+    support: 0.5,
+    weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0),
+  },
   bilinear: {
     support: 1,
     weight(x) {

@@ -1,6 +1,7 @@
 export type { Interpolation } from "./coefficients.ts";
 export { type CropScale, randomSquareCrop, randomSquareCropInto } from "./crop.ts";
 export { type DecodeOptions, decodeImage, preprocessFile } from "./decode.ts";
+export { encodeJpeg } from "./encode-jpeg.ts";
 export { encodePng } from "./encode-png.ts";
 export { loadKernels } from "./kernels.ts";
 export { type PreprocessConfig, preprocess } from "./preprocess.ts";

@@ -22,12 +22,14 @@ const BELOW = [
   "train",
   "hub",
   "explain",
+  "nodes",
 ] as const;
 const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   graph: [],
   cache: [],
   download: [],
   engine: ["graph", "cache"],
+  nodes: [],
   model: ["graph"],
   tokenizer: [],
   image: [],
@@ -35,7 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   hub: ["checkpoint", "download"],
   explain: ["engine/engine.ts", "graph", "model", "image"],
   data: ["tokenizer", "image", "cache"],
-  train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
+  train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image", "nodes"],
   pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "graph", "train"],
   convert: ["pretrained", "checkpoint", "tokenizer", "image", "model", "engine", "graph", "towers.ts"],
   eval: [

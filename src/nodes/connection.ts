@@ -1,0 +1,193 @@
+/** A node's connection to the coordinator. */
+import { connect, type Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  bytesOf,
+  encodeFrame,
+  type Frame,
+  type FrameKind,
+  frameReader,
+  MOST_FRAME,
+  MOST_KEY,
+  MOST_VALUE,
+  textOf,
+} from "./frames.ts";
+import { NONCE, nonce, proof, proves } from "./token.ts";
+
+export interface ConnectionOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly node: number;
+  readonly nodes: number;
+  readonly token: string;
+  /** A coordinator that says nothing for so long is lost. */
+  readonly silenceMs: number;
+  /** How long to wait for the coordinator to start. */
+  readonly startMs: number;
+  /** What all nodes must have in common: letters, digits, dots and dashes. */
+  readonly agreement: string;
+  /** Called once, when a node is lost or failed, or the coordinator is. */
+  readonly onLost: (reason: string) => void;
+}
+
+export interface Connection {
+  /** @throws one line if the key holds something else already, or no more fits */
+  put(key: string, value: Uint8Array): Promise<void>;
+  /** What the key holds, now or within the time; undefined if there is none. */
+  get(key: string, timeoutMs: number): Promise<Uint8Array | undefined>;
+  /** Waits until all nodes have come to a place of that name. */
+  barrier(name: string): Promise<void>;
+  /** Ends as it should: others do not take it for lost. */
+  leave(): Promise<void>;
+  /** Tells all others that this node ends, and why. */
+  fail(reason: string): Promise<void>;
+}
+
+interface Question {
+  readonly resolve: (answer: Frame) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** @throws one line: why the coordinator refuses, or that there is none */
+export async function joinCoordinator(options: ConnectionOptions): Promise<Connection> {
+  const { host, port, startMs } = options;
+  const until = Date.now() + startMs;
+  for (;;) {
+    try {
+      return await joined(await connected(host, port), options);
+    } catch (error) {
+      // Only what a coordinator that is not there yet looks like is tried again.
+      const why = error instanceof Error ? error.message : String(error);
+      if (error instanceof Refusal) throw new Error(`the coordinator at ${host}:${port} refuses: ${why}`);
+      if (Date.now() >= until)
+        throw new Error(`no coordinator answers at ${host}:${port} (${Math.round(startMs / 1000)} s): ${why}`);
+      await pause(Math.min(500, Math.max(10, until - Date.now())));
+    }
+  }
+}
+
+class Refusal extends Error {}
+
+function connected(host: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, noDelay: true });
+    socket.setTimeout(10_000, () => socket.destroy(new Error("no answer")));
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      socket.off("error", reject);
+      socket.setTimeout(0);
+      resolve(socket);
+    });
+  });
+}
+
+function joined(socket: Socket, options: ConnectionOptions): Promise<Connection> {
+  const { node, nodes, token, silenceMs, agreement, onLost } = options;
+  const questions = new Map<number, Question>();
+  const mine = nonce();
+  const what = bytesOf(`${node} ${nodes} ${agreement}`);
+  const reader = frameReader(MOST_FRAME);
+  let challenge: Uint8Array | undefined;
+  let greeted = false;
+  let ending = false;
+  let lost: string | undefined;
+  let heard = Date.now();
+  let last = 0;
+
+  return new Promise<Connection>((resolve, reject) => {
+    const lose = (reason: string): void => {
+      if (lost !== undefined) return;
+      lost = reason;
+      clearInterval(beats);
+      socket.destroy();
+      for (const { reject: unanswered } of questions.values()) unanswered(new Error(reason));
+      questions.clear();
+      if (greeted && !ending) onLost(reason);
+      else reject(new Error(reason));
+    };
+    const ask = (kind: FrameKind, ...fields: readonly Uint8Array[]): Promise<Frame> =>
+      new Promise((answered, failed) => {
+        if (lost !== undefined) throw new Error(lost);
+        last = (last + 1) % 2 ** 32;
+        socket.write(encodeFrame({ kind, id: last, fields }));
+        questions.set(last, { resolve: answered, reject: failed });
+      });
+    const beat = (): void => {
+      if (Date.now() - heard > silenceMs)
+        lose(`node 0 is gone: nothing was heard of it for ${Math.round(silenceMs / 1000)} s`);
+      else if (greeted) ask("beat").catch(() => {});
+    };
+    const beats = setInterval(beat, silenceMs / 5);
+
+    const granted = (answer: Frame): Frame => {
+      if (answer.kind === "denied") throw new Error(`nodes: ${textOf(answer.fields[0])}`);
+      return answer;
+    };
+    const connection: Connection = {
+      put: async (key, value) => {
+        const name = bytesOf(key);
+        if (name.length > MOST_KEY || value.length > MOST_VALUE)
+          throw new Error(`nodes: a key of ${name.length} and a value of ${value.length} bytes are more than fit`);
+        granted(await ask("put", name, value));
+      },
+      get: async (key, timeoutMs) => {
+        const { kind, fields } = granted(await ask("get", bytesOf(key), bytesOf(String(Math.max(0, timeoutMs)))));
+        return kind === "value" ? fields[0] : undefined;
+      },
+      barrier: async (name) => void granted(await ask("barrier", bytesOf(name))),
+      leave: async () => {
+        ending = true;
+        await ask("leave").catch(() => {}); // a coordinator that went first needs no goodbye
+        lose("this node has left");
+      },
+      fail: async (reason) => {
+        ending = true;
+        if (lost === undefined)
+          await new Promise<void>((written) => {
+            const frame = encodeFrame({ kind: "failed", id: 0, fields: [bytesOf(reason.slice(0, 500))] });
+            socket.end(frame, written);
+            socket.once("close", () => written());
+          });
+        lose(reason);
+      },
+    };
+
+    /** Until the token is proved on both sides. @throws one line about what no coordinator says */
+    const greet = ({ kind, fields: [first = new Uint8Array()] }: Frame): void => {
+      if (kind === "challenge" && !challenge && first.length === NONCE) {
+        challenge = first;
+        const shown = proof(token, "client", challenge, mine, what);
+        socket.write(encodeFrame({ kind: "hello", id: 0, fields: [mine, shown, what] }));
+        return;
+      }
+      if (kind !== "welcome" || !challenge) throw new Error(`it answers with a frame ${kind}`);
+      if (!proves(first, proof(token, "server", mine, challenge, what)))
+        throw new Refusal("it does not know the token itself");
+      greeted = true;
+      resolve(connection);
+    };
+    const take = (frame: Frame): void => {
+      const { kind, id, fields } = frame;
+      if (kind === "refused") throw new Refusal(textOf(fields[0]));
+      if (kind === "failed") lose(textOf(fields[0]));
+      else if (!greeted) greet(frame);
+      else {
+        const question = questions.get(id);
+        if (!question) throw new Error(`it answers a question ${id} that was not asked`);
+        questions.delete(id);
+        question.resolve(frame);
+      }
+    };
+    socket.on("data", (chunk) => {
+      heard = Date.now();
+      try {
+        for (const frame of reader.read(chunk)) if (lost === undefined) take(frame);
+      } catch (error) {
+        if (error instanceof Refusal) reject(error);
+        lose(`node 0 is no coordinator: ${error instanceof Error ? error.message : error}`);
+      }
+    });
+    socket.on("error", () => {}); // "close" follows
+    socket.on("close", () => lose(greeted ? "node 0 is gone: its connection broke" : "it hung up"));
+  });
+}

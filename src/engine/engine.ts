@@ -58,8 +58,14 @@ export interface CompileOptions {
    * differ by some per cent of a feature. Engines that have no such kernels compute in float32. @default none
    */
   readonly quantize?: Quantization;
+  /**
+   * What matrix products and convolutions compute in: with "bfloat16" their factors and results are rounded to it, everything else
+   * (weights as they are kept, moments, normalisation, softmax, loss) stays float32. An engine that cannot refuses. @default "float32"
+   */
+  readonly precision?: Precision;
 }
 
+export type Precision = "float32" | "bfloat16";
 export type Quantization = "int8";
 
 export const isStored = (constants: HostTensors | StoredTensors): constants is StoredTensors =>
@@ -72,6 +78,12 @@ export interface Engine {
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   createState(values: HostTensors): Promise<State>;
   close(): Promise<void>;
+}
+
+/** For engines that compute in float32 alone. */
+export function refuseNarrowPrecision(engine: string, { precision = "float32" }: CompileOptions): void {
+  if (precision !== "float32")
+    throw new Error(`${engine}: computes in float32 only, ${precision} was asked for: the XLA engine has it`);
 }
 
 /** Refuses inputs that the graph does not expect, before they reach native code. */

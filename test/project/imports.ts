@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
 };
 
 /** Packages with native code, which a browser or another platform cannot load: only where they are used, by `import()`. */
-const NATIVE = ["onnxruntime-node", "sharp", "usearch", "canvas", "better-sqlite3", "@duckdb/node-api"];
+const NATIVE = ["onnxruntime-node", "koffi", "sharp", "usearch", "canvas", "better-sqlite3", "@duckdb/node-api"];
 
 const VAGUE = /(^|[/-])(utils?|helpers?|common|managers?|misc|shared)([.-]|\/|$)/;
 const LONGEST = 400;

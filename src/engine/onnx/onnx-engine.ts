@@ -9,11 +9,8 @@ import {
   type Graph,
   type HostTensor,
   isResizable,
-  type ResizableGraph,
-  resize,
   sameShape,
   show,
-  sizesOf,
   type TensorType,
 } from "../../graph/index.ts";
 import {
@@ -24,10 +21,12 @@ import {
   type HostTensors,
   isStored,
   type Program,
+  refuseNarrowPrecision,
   type State,
   type StoredTensors,
   splitOutputs,
 } from "../engine.ts";
+import { compiledPerSize } from "../per-size.ts";
 import { compiledCache, MODEL, WEIGHTS } from "./compiled-cache.ts";
 import { bytesOf, type Emitter, type Name } from "./emitter.ts";
 import { updatedInPlace } from "./in-place.ts";
@@ -162,9 +161,11 @@ function onnxState(channel: Channel, id: number, initial: HostTensors): OnnxStat
 async function compile(
   channel: Channel,
   graph: Graph,
-  { state = [], constants = {}, quantize }: CompileOptions = {},
+  options: CompileOptions = {},
   cache?: SealedCache,
 ): Promise<Program> {
+  refuseNarrowPrecision("onnx", options);
+  const { state = [], constants = {}, quantize } = options;
   const begun = performance.now();
   if (quantize === "int8" && channel.provider !== "cpu")
     throw new Error("onnx: int8 is for the CPU; on WebGPU leave quantize out");
@@ -259,36 +260,6 @@ async function fromCache(
   if (found) return found;
   if (place) await cache.forget(key);
   return cache.keep(key, (beside) => fresh(beside && join(beside, MODEL)));
-}
-
-/** A program of a resizable graph that compiles a static one for each setting of the sizes, when it is first met. */
-function compiledPerSize(graph: ResizableGraph, compiled: (graph: Graph) => Promise<Program>): Program {
-  const programs = new Map<string, Promise<Program>>();
-  let seconds = 0;
-  const sized = async (sizes: readonly number[]): Promise<Program> => {
-    const key = sizes.join();
-    const program = programs.get(key) ?? compiled(resize(graph, sizes));
-    if (!programs.has(key)) {
-      programs.set(key, program);
-      program.catch(() => programs.delete(key));
-      seconds += (await program).compileSeconds;
-    }
-    return program;
-  };
-  return {
-    graph,
-    get compileSeconds() {
-      return seconds;
-    },
-    run: async (inputs, state) => {
-      const program = await sized(sizesOf(graph, (name) => inputs[name]?.shape));
-      return program.run(inputs, state);
-    },
-    close: async () => {
-      for (const program of programs.values()) await (await program).close();
-      programs.clear();
-    },
-  };
 }
 
 function isOnnxState(state: State | undefined, channel: Channel): state is OnnxState {

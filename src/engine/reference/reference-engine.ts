@@ -18,6 +18,7 @@ import {
   type HostTensors,
   isStored,
   type Program,
+  refuseNarrowPrecision,
   type State,
   splitOutputs,
 } from "../engine.ts";
@@ -28,8 +29,11 @@ export function createReferenceEngine(): Engine {
   const engine = { open: true };
   return {
     name: "reference",
-    compile: async (graph, { state = [], constants = {} } = {}) =>
-      referenceProgram(engine, graph, state, isStored(constants) ? await constants.read() : constants),
+    compile: async (graph, options = {}) => {
+      refuseNarrowPrecision("reference", options);
+      const { state = [], constants = {} } = options;
+      return referenceProgram(engine, graph, state, isStored(constants) ? await constants.read() : constants);
+    },
     createState: async (values) => new ReferenceState(values),
     close: async () => {
       engine.open = false;

@@ -1,0 +1,52 @@
+/** XLA by way of a PJRT plugin: CPUs, GPUs, TPUs. */
+import type { Engine } from "../engine.ts";
+import { Client } from "./client.ts";
+import type { XlaOptions } from "./compile-options.ts";
+import { compileProgram } from "./pjrt-program.ts";
+import { PjrtState } from "./pjrt-state.ts";
+import { loadPlugin, type NamedValue, type Plugin } from "./plugin.ts";
+import { RunQueue } from "./run-queue.ts";
+import { mustBeOpen, type Runtime } from "./runtime.ts";
+
+export interface PjrtEngineOptions {
+  /** The plugin's file: a shared library with `GetPjrtApi`. */
+  readonly plugin: string;
+  /** Libraries that the plugin needs, by their full paths, opened before it. @default [] */
+  readonly preload?: readonly string[];
+  /** What the client is created with, as the plugin has it. @default none; where it is a CPU, one device */
+  readonly options?: Readonly<Record<string, NamedValue>>;
+  /** XLA's own flags, without dashes. @default none */
+  readonly flags?: XlaOptions["flags"];
+}
+
+/** One run that computes and one that follows without a pause; each holds its activations. CPU plugins block beyond 32. */
+const RUNS_AHEAD = 2;
+
+/** @throws one line: where the plugin cannot be opened, or finds no device */
+export async function createPjrtEngine({ plugin, preload, options, flags = {} }: PjrtEngineOptions): Promise<Engine> {
+  const client = createClient(await loadPlugin(plugin, preload), options);
+  const runtime: Runtime = { client, queue: new RunQueue(RUNS_AHEAD), flags, holders: new Set(), open: true };
+  return {
+    name: `pjrt ${client.platform}`,
+    compile: (graph, compileOptions) => compileProgram(runtime, graph, compileOptions),
+    createState: async (values) => {
+      mustBeOpen(runtime);
+      return new PjrtState(runtime, values);
+    },
+    close: async () => {
+      if (!runtime.open) return;
+      runtime.open = false;
+      await runtime.queue.idle();
+      for (const holder of runtime.holders) holder.release();
+      client.close();
+    },
+  };
+}
+
+function createClient(plugin: Plugin, options?: PjrtEngineOptions["options"]): Client {
+  const client = new Client(plugin, options);
+  // A CPU plugin makes several devices of one machine, for programs that span them.
+  if (options || client.platform !== "cpu" || client.devices.length === 1) return client;
+  client.close();
+  return new Client(plugin, { cpu_device_count: 1 });
+}

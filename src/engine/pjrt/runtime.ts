@@ -1,0 +1,17 @@
+import type { Client } from "./client.ts";
+import type { XlaOptions } from "./compile-options.ts";
+import type { RunQueue } from "./run-queue.ts";
+
+/** What the programs and states of one engine share. */
+export interface Runtime {
+  readonly client: Client;
+  readonly queue: RunQueue;
+  readonly flags: NonNullable<XlaOptions["flags"]>;
+  /** Programs and states that hold something on the device: released before the client goes. */
+  readonly holders: Set<{ release(): void }>;
+  open: boolean;
+}
+
+export function mustBeOpen({ open }: Runtime): void {
+  if (!open) throw new Error("pjrt: the engine is closed");
+}

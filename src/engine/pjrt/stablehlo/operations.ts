@@ -104,4 +104,5 @@ export const OPERATIONS: { readonly [K in Exclude<PrimitiveName, "input" | "outp
     );
   },
   convolution: lowerConvolution,
+  barrier: ({ write }, _, ...operands) => write.barrier(operands),
 };

@@ -129,6 +129,18 @@ export class Writer {
     return this.value(type, `stablehlo.iota dim = ${axis} : ${typeText(type)}`);
   }
 
+  /** The first operand, once all are there. */
+  barrier(operands: readonly Value[]): Value {
+    const [first] = operands;
+    if (!first) throw new Error("stablehlo: a barrier of nothing");
+    const name = `%${this.lines.length}`;
+    const names = operands.map((x) => x.name);
+    this.lines.push(
+      `${name}:${names.length} = stablehlo.optimization_barrier ${list(names)} : ${list(operands.map(typeText))}`,
+    );
+    return { ...first, name: `${name}#0` };
+  }
+
   /** One number everywhere. */
   filled(value: number, element: Element, shape: readonly number[] = []): Value {
     const type = { shape, element };

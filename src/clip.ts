@@ -1,6 +1,6 @@
 import { mapAhead } from "./ahead.ts";
 import { averaged, dotProduct, meanDirection, normalized, type Prediction, rank, rowsOf } from "./directions.ts";
-import type { Engine, Quantization, StoredTensors } from "./engine/engine.ts";
+import type { Engine, HostTensors, Quantization, StoredTensors } from "./engine/engine.ts";
 import {
   createExplainer,
   type Explainer,
@@ -171,6 +171,16 @@ export class CLIP {
   /** Prompts that read like the captions of the training. */
   get templates(): readonly string[] {
     return this.#model.templates;
+  }
+
+  /** Parameters and running statistics by published name; all by default. */
+  readWeights(wanted?: (name: string) => boolean): Promise<HostTensors> {
+    return this.#model.readWeights(wanted);
+  }
+
+  /** What it computes with: for programs of one's own beside it, which are closed before it. */
+  get engine(): Engine {
+    return this.#engine;
   }
 
   /** Differs between checkpoints: what is kept of a model's results is kept by it. */

@@ -8,4 +8,9 @@ interface EvaluatorEntry {
   readonly load: () => Promise<Evaluator>;
 }
 
-export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {};
+export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
+  "linear-probe": {
+    about: "a linear classifier on the features before the projection, as in the paper's appendix A.3",
+    load: async () => (await import("./probe/evaluate.ts")).evaluateLinearProbe,
+  },
+};

@@ -20,7 +20,18 @@ export {
   reliability,
 } from "./calibration.ts";
 export { classWeights } from "./class-weights.ts";
+export { learnContext } from "./few-shot/coop.ts";
+export { drawExamples } from "./few-shot/sample.ts";
+export { type ExampleCache, searchTip, TIP_DEFAULT, type TipStrength, tipLogits } from "./few-shot/tip-adapter.ts";
+export { trainKeys } from "./few-shot/tip-training.ts";
 export { openClassFolders } from "./image-folder.ts";
+export { onEngine } from "./probe/engine-loss.ts";
+export { type LabelledRows, stacked } from "./probe/feature-rows.ts";
+export { LAMBDAS } from "./probe/lambda-search.ts";
+export { type LbfgsOptions, type Minimum, minimise, type Objective } from "./probe/lbfgs.ts";
+export { type Criterion, type LinearProbe, type LinearProbeOptions, linearProbe } from "./probe/linear-probe.ts";
+export { IN_DOUBLE_PRECISION, type LinearArithmetic, type SoftmaxLoss } from "./probe/softmax-loss.ts";
+export { fitSoftmax, type Regression, type RegressionOptions } from "./probe/softmax-regression.ts";
 export { TEMPLATES } from "./prompts.ts";
 export { type Ranks, type Recall, type RetrievalOptions, recall, retrievalRanks } from "./retrieval.ts";
 export {

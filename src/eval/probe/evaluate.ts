@@ -1,0 +1,88 @@
+/** The linear probe of a task (CLIP, appendix A.3). */
+import type { EvalContext, Evaluator } from "../evaluator.ts";
+import { classificationDetails, figuresOf, resultOf } from "../learning/outcome.ts";
+import type { FeatureSet } from "../tasks/features.ts";
+import { criterionOf } from "./criteria.ts";
+import { onEngine } from "./engine-loss.ts";
+import type { LabelledRows } from "./feature-rows.ts";
+import { type LinearProbe, linearProbe } from "./linear-probe.ts";
+import { IN_DOUBLE_PRECISION, type LinearArithmetic } from "./softmax-loss.ts";
+
+/** Products of one evaluation of the loss from which an engine is quicker than this thread. */
+const LARGE = 2 ** 24;
+
+/** Where a probe of this size is computed. */
+export function arithmeticFor({ clip }: EvalContext, rows: number, width: number, classes: number): LinearArithmetic {
+  return rows * width * classes < LARGE ? IN_DOUBLE_PRECISION : onEngine(clip.engine);
+}
+
+/** Features before the projection, with their labels. @throws one line if pictures have several labels */
+export function pooledRows(features: FeatureSet, name: string): LabelledRows {
+  if (features.several) throw new Error(`${name}: pictures have several labels: there is no linear probe of them here`);
+  return { rows: features.pooled, labels: features.labels };
+}
+
+export const evaluateLinearProbe: Evaluator = async (context) => {
+  const begun = performance.now();
+  const { task, classNames } = context;
+  const classes = classNames.length;
+  const [train, validation, test] = [
+    await context.features("train"),
+    await context.features("validation"),
+    await context.features("test"),
+  ];
+  const arithmetic = arithmeticFor(context, train.count, train.pooled.width, classes);
+  try {
+    const probe = await linearProbe(pooledRows(train, task.name), pooledRows(validation, task.name), classes, {
+      criterion: criterionOf(task.metric, classes),
+      arithmetic,
+      ...(context.signal ? { signal: context.signal } : {}),
+      onFit: ({ index }) => context.progress("linear probe", index, 96),
+    });
+    const scores = await arithmetic.scores(test.pooled, probe.weights, classes);
+    return [
+      await resultOf(
+        context,
+        { kind: "linear-probe", settings: settingsOf(probe, context, arithmetic, train, validation), begun },
+        figuresOf(context, test, scores),
+        { ...classificationDetails(context, test, scores), curves: [searchCurve(probe)] },
+      ),
+    ];
+  } finally {
+    await arithmetic.close();
+  }
+};
+
+function settingsOf(
+  { lambda, fits, iterations }: LinearProbe,
+  { task }: EvalContext,
+  { name }: LinearArithmetic,
+  train: FeatureSet,
+  validation: FeatureSet,
+) {
+  return {
+    features: "before the projection",
+    width: train.pooled.width,
+    trainingPictures: train.count,
+    validationPictures: validation.count,
+    lambda,
+    chosenBy: `${task.metric} on validation, ${fits.length} of 96 strengths tried`,
+    refit: "training and validation",
+    iterations,
+    evaluations: fits.reduce((sum, { evaluations }) => sum + evaluations, 0),
+    arithmetic: name,
+  };
+}
+
+/** What each strength reached on validation. */
+const searchCurve = ({ fits }: LinearProbe) => ({
+  title: "Search for the penalty's strength",
+  x: { name: "lambda", log: true },
+  y: { name: "on validation", unit: "share" as const },
+  lines: [
+    {
+      name: "linear probe",
+      points: [...fits].sort((a, b) => a.lambda - b.lambda).map(({ lambda, score }) => ({ x: lambda, y: score })),
+    },
+  ],
+});

@@ -35,6 +35,7 @@ interface Flags {
   readonly vocab?: number;
   readonly batch?: number;
   readonly microBatch?: number;
+  readonly checkpointActivations?: boolean;
   readonly steps?: number;
   readonly warmup?: number;
   readonly lr?: number;
@@ -59,6 +60,7 @@ export const trainCommand = (): Command =>
     .option("--vocab <n>", "size of the vocabulary that is learned from the captions", whole)
     .option("--batch <n>", "pairs that the loss sees at once", whole)
     .option("--micro-batch <n>", "pairs in memory at once; the loss still sees the whole batch", whole)
+    .option("--checkpoint-activations", "compute blocks again in the backward pass: less memory, a third more work")
     .option("--steps <n>", "training steps", whole)
     .option("--warmup <n>", "steps of warm-up", count)
     .option("--lr <rate>", "highest learning rate", positive)
@@ -154,13 +156,14 @@ async function recipeOf(name: string | undefined, flags: Flags): Promise<Recipe>
   const base = name === undefined ? { ...DEFAULT_RECIPE, ...ownData(flags) } : await loadRecipe(name);
   const steps = flags.steps ?? base.steps;
   const warmup = flags.warmup ?? Math.min(base.schedule.warmup, Math.ceil(0.08 * steps));
-  const { microBatch = base.microBatch } = flags;
+  const { microBatch = base.microBatch, checkpointActivations = base.checkpointActivations } = flags;
   const recipe = {
     ...base,
     ...(flags.model === undefined ? {} : { model: configOf(flags.model) }),
     ...(flags.vocab === undefined ? {} : { tokenizer: { kind: "trained", vocabSize: flags.vocab } }),
     batch: flags.batch ?? base.batch,
     ...(microBatch === undefined ? {} : { microBatch }),
+    ...(checkpointActivations === undefined ? {} : { checkpointActivations }),
     steps,
     learningRate: flags.lr ?? base.learningRate,
     schedule: { ...base.schedule, warmup },

@@ -34,6 +34,7 @@ import { decompose, isComposite, mergeHeads, splitHeads } from "./composites.ts"
 import { elements, isFloat } from "./dtype.ts";
 import { node } from "./node.ts";
 import { inOrder } from "./order.ts";
+import { recomputation } from "./recompute.ts";
 import { type Node, type OpName, show, type Tensor } from "./tensor.ts";
 
 /**
@@ -282,6 +283,11 @@ export function gradients(of: Tensor, to: readonly Tensor[], options: PullbackOp
 export interface PullbackOptions {
   /** @default false */
   readonly total?: boolean;
+  /**
+   * Activation checkpointing: forward values between two of these are not kept for the gradients but computed again from the first of
+   * them, once all gradients behind the second are done. @default every forward value is kept
+   */
+  readonly keep?: readonly Tensor[];
 }
 
 /** Vector-Jacobian products: gradients to `to` of the sum of `of[i] * cotangents[i]`. */
@@ -289,7 +295,7 @@ export function pullback(
   of: readonly Tensor[],
   cotangents: readonly Tensor[],
   to: readonly Tensor[],
-  { total = false }: PullbackOptions = {},
+  { total = false, keep = [] }: PullbackOptions = {},
 ): Tensor[] {
   if (of.length !== cotangents.length)
     throw new Error(`pullback: expected a cotangent for each of ${of.length} results, got ${cotangents.length}`);
@@ -306,29 +312,39 @@ export function pullback(
     const g = cotangents[i];
     if (g && depends.has(y)) arrive(y, broadcastTo(g, y.shape));
   }
+  const forward = recomputation(order, keep);
+  const done = new Set<Tensor>();
   for (const y of order.reverse()) {
     const g = arrived.get(y);
     if (!g || (wanted.has(y) && !total)) continue;
-    for (const [i, d] of inputGradients(y, g, depends).entries()) {
+    // Nothing is computed again before the results so far are there: else its values wait for those who read them last.
+    const standIn = forward.standIn(y, () => [g, ...[...done].flatMap((x) => arrived.get(x) ?? [])]);
+    if (standIn.begins) done.clear();
+    const moves = (i: number): boolean => depends.has(y.inputs[i] as Tensor);
+    for (const [i, d] of inputGradients(standIn.y, standIn.inputs, g, moves).entries()) {
       const x = y.inputs[i];
-      if (d && x && depends.has(x)) arrive(x, d);
+      if (!d || !x || !moves(i)) continue;
+      arrive(x, d);
+      if (wanted.has(x)) done.add(x);
     }
   }
   return to.map((x) => arrived.get(x) ?? constant(0, x.dtype, x.shape));
 }
 
+/** @param inputs the operands' values, @param moves whether a gradient to the operand at a place is wanted */
 function inputGradients<K extends OpName>(
   y: Node<K>,
+  inputs: readonly Tensor[],
   g: Tensor,
-  depends: ReadonlySet<Tensor>,
+  moves: (place: number) => boolean,
 ): readonly (Tensor | undefined)[] {
   const rule: Gradient<K> = GRADIENTS[y.op];
-  if (rule !== "decompose") return rule(y, g, ...y.inputs);
+  if (rule !== "decompose") return rule(y, g, ...inputs);
   if (!isComposite(y.op)) throw new Error(`gradient: ${y.op} is no composite`);
-  const [whole] = decompose(y as Node as Node<typeof y.op>);
+  const [whole] = decompose(y as Node as Node<typeof y.op>, inputs);
   if (!whole) throw new Error(`gradient: ${y.op} decomposes into nothing`);
-  const moving = [...new Set(y.inputs)].filter((x) => depends.has(x));
+  const moving = [...new Set(inputs.filter((_, place) => moves(place)))];
   const pulled = pullback([whole], [g], moving);
   // An operand that stands in several places gets its whole gradient at the first.
-  return y.inputs.map((x, place) => (y.inputs.indexOf(x) === place ? pulled[moving.indexOf(x)] : undefined));
+  return inputs.map((x, place) => (inputs.indexOf(x) === place ? pulled[moving.indexOf(x)] : undefined));
 }

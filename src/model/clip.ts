@@ -1,7 +1,7 @@
 /** The two encoders, from parameters and inputs to features. */
 import type { Tensor } from "../graph/index.ts";
 import { type ClipConfig, shortensTexts, wholeText, wholeVision } from "./config.ts";
-import { modifiedResNet } from "./modified-resnet.ts";
+import { modifiedResNet, residualInputs } from "./modified-resnet.ts";
 import { lookup, type Params } from "./parameters.ts";
 import { textTransformer } from "./text-transformer.ts";
 import type { Packing } from "./transformer.ts";
@@ -15,6 +15,8 @@ export interface Encoded {
    * probes use (CLIP, appendix A.3).
    */
   readonly activations: Readonly<Record<string, Tensor>>;
+  /** What goes into each block of the tower: all that activation checkpointing keeps of it. */
+  readonly blockInputs: readonly Tensor[];
 }
 
 export interface EncodedImages extends Encoded {
@@ -55,7 +57,9 @@ export function encodeImage(
     vision.kind === "vit"
       ? visionTransformer(p, images, wholeVision(vision, config), activations, wholeBlocks)
       : modifiedResNet(p, images, vision, { train, statistics }, activations);
-  return { features, statistics, activations };
+  const inputs = vision.kind === "vit" ? transformerInputs("visual", vision.layers) : residualInputs(vision);
+  const blockInputs = named(activations, inputs);
+  return { features, statistics, activations, blockInputs };
 }
 
 /**
@@ -84,5 +88,19 @@ export function encodeText(
   const activations: Record<string, Tensor> = {};
   const packed = packing && { ...packing, batch, length };
   const features = textTransformer(lookup(params), tokens, wholeText(config), activations, packed);
-  return { features, activations };
+  const blockInputs = named(activations, transformerInputs("text", config.text.layers));
+  return { features, activations, blockInputs };
+}
+
+const transformerInputs = (tower: string, layers: number): string[] => [
+  `${tower}.embedded`,
+  ...Array.from({ length: layers - 1 }, (_, layer) => `${tower}.resblocks.${layer}`),
+];
+
+function named(activations: Readonly<Record<string, Tensor>>, names: readonly string[]): Tensor[] {
+  return names.map((name) => {
+    const tensor = activations[name];
+    if (!tensor) throw new Error(`encode: there is no activation ${name}`);
+    return tensor;
+  });
 }

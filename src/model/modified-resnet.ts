@@ -50,12 +50,21 @@ export function modifiedResNet(
   x = avgPool(x, 2); // [batch, size / 4, size / 4, width]
   activations["visual.stem"] = x;
   for (const [stage, blocks] of bottlenecks(config).entries()) {
-    for (const block of blocks) x = bottleneck(p, x, block, mode);
+    for (const block of blocks) {
+      x = bottleneck(p, x, block, mode);
+      activations[`visual.${block.name}`] = x;
+    }
     activations[`visual.layer${stage + 1}`] = x;
   }
   const pooled = attentionPool(under(p, "attnpool"), x, config.heads); // [batch, 32 width]
   activations["visual.pre_projection"] = pooled;
   return dense(under(p, "attnpool.c_proj"), pooled);
+}
+
+/** The activations that go into the bottlenecks, by name. */
+export function residualInputs(config: ResNetConfig): string[] {
+  const names = bottlenecks(config).flatMap((blocks) => blocks.map(({ name }) => `visual.${name}`));
+  return ["visual.stem", ...names.slice(0, -1)];
 }
 
 /** 1x1, 3x3 and 1x1 convolutions beside a shortcut; the stride is an average pool on both ways. */

@@ -51,6 +51,8 @@ export interface StepShape {
   readonly length: number;
   /** Rows of the texts that are computed, of batch * length, in blocks of ROW_BLOCK. @default all rows */
   readonly textBlocks?: number;
+  /** Whether the backward pass computes each block again from its input, which is all that is kept of it. @default false */
+  readonly checkpointActivations?: boolean;
   /** Of parameters and arithmetic; f64 is for checks on the reference engine. @default "f32" */
   readonly dtype?: "f32" | "f64";
 }
@@ -110,13 +112,14 @@ function one(from: Named, name: string): Tensor {
   return tensor;
 }
 
-function encodePairs(x: Named, config: ClipConfig) {
+function encodePairs(x: Named, { config, checkpointActivations = false }: StepShape) {
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
   const packing = x.rows && x.places ? { rows: reshape(x.rows, [-1]), places: reshape(x.places, [-1]) } : undefined;
-  const { features: imageFeatures, statistics } = encodeImage(x, pixels, config, { train: true });
-  const { features: textFeatures } = encodeText(x, one(x, "tokens"), config, packing);
-  return { imageFeatures, textFeatures, statistics };
+  const image = encodeImage(x, pixels, config, { train: true });
+  const text = encodeText(x, one(x, "tokens"), config, packing);
+  const keep = checkpointActivations ? [images, ...image.blockInputs, ...text.blockInputs] : [];
+  return { imageFeatures: image.features, textFeatures: text.features, statistics: image.statistics, keep };
 }
 
 /** Share of images whose own text is the most similar one. */
@@ -147,15 +150,15 @@ export function forAnyTexts(make: (shape: StepShape) => StatefulGraph, shape: St
 
 /** The whole step in one program: encode, loss, gradients, AdamW, clamp. */
 export function stepGraph(shape: StepShape): StatefulGraph {
-  const { config, adam, batch, dtype = "f32" } = shape;
+  const { adam, batch, dtype = "f32" } = shape;
   const { groups, parameters, buffers, moments } = stateOf(shape);
   const state = { ...parameters, ...buffers, ...moments };
   const graph = trace({ ...state, ...pairSignature(shape), ...updateSignature(dtype) } as Signature, (x) => {
-    const { imageFeatures, textFeatures, statistics } = encodePairs(x, config);
+    const { imageFeatures, textFeatures, statistics, keep } = encodePairs(x, shape);
     const logitScale = one(x, "logit_scale");
     const { loss, logits } = contrastiveLoss(imageFeatures, textFeatures, logitScale);
     const values = part(x, parameters);
-    const slopes = gradientsOf(loss, values);
+    const slopes = zipped(Object.keys(values), gradients(loss, Object.values(values), { keep }));
     const scalars = { size: one(x, "size"), floor: one(x, "floor"), keep: one(x, "keep") };
     const updated = update(adam, groups, values, slopes, x, scalars);
     return {
@@ -169,10 +172,6 @@ export function stepGraph(shape: StepShape): StatefulGraph {
     };
   });
   return { graph, state: Object.keys(state) };
-}
-
-function gradientsOf(loss: Tensor, parameters: Named): Record<string, Tensor> {
-  return zipped(Object.keys(parameters), gradients(loss, Object.values(parameters)));
 }
 
 /** Tensors, given in the order of their names. */
@@ -198,7 +197,7 @@ export function featuresGraph(shape: StepShape): StatefulGraph {
   const { parameters, buffers } = stateOf(shape);
   const state = { ...parameters, ...buffers };
   const graph = trace({ ...state, ...pairSignature(shape) } as Signature, (x) => {
-    const { imageFeatures, textFeatures } = encodePairs(x, shape.config);
+    const { imageFeatures, textFeatures } = encodePairs(x, shape);
     return { imageFeatures, textFeatures };
   });
   return { graph, state: Object.keys(state) };
@@ -242,12 +241,13 @@ export function backwardGraph(shape: StepShape): StatefulGraph {
   const features: TensorType = { dtype, shape: [batch, config.embedDim] };
   const signature = { ...state, ...pairSignature(shape), imageSlopes: features, textSlopes: features };
   const graph = trace(signature as Signature, (x) => {
-    const { imageFeatures, textFeatures, statistics } = encodePairs(x, config);
+    const { imageFeatures, textFeatures, statistics, keep } = encodePairs(x, shape);
     const values = part(x, parameters);
     const slopes = pullback(
       [imageFeatures, textFeatures],
       [one(x, "imageSlopes"), one(x, "textSlopes")],
       Object.values(values),
+      { keep },
     );
     const sums = Object.entries(zipped(Object.keys(values), slopes)).map(([name, slope]) => [
       gradientName(name),

@@ -38,7 +38,7 @@ export interface TrainResult {
 /** Trains from the run's latest checkpoint, or from the beginning, to the end or until the signal. */
 export async function train(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
   const { recipe, model, folder, tokenizer } = run;
-  const { batch, microBatch = batch, seed, steps, checkpointEvery, cropScale } = recipe;
+  const { batch, microBatch = batch, checkpointActivations = false, seed, steps, checkpointEvery, cropScale } = recipe;
   await removeLeftovers(folder);
   let step = (await checkpointSteps(folder)).at(-1) ?? 0;
   let saved = step;
@@ -53,7 +53,11 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
     seed,
     workers: options.loaderWorkers ?? 1,
   });
-  const trainer = await createTrainer(options.engine, { config: model, adam: recipe.adam, batch, microBatch }, initial);
+  const trainer = await createTrainer(
+    options.engine,
+    { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations },
+    initial,
+  );
   const log = await openMetrics(folder, step);
   try {
     let begun = performance.now();

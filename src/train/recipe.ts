@@ -33,6 +33,8 @@ export interface Recipe {
   readonly batch: number;
   /** Pairs whose activations are in memory at once (GradCache); divides the batch. @default batch */
   readonly microBatch?: number;
+  /** Whether each block's activations are computed again in the backward pass instead of being held: less memory, a third more work. @default false */
+  readonly checkpointActivations?: boolean;
   readonly steps: number;
   /** The highest rate, at the end of the warm-up. */
   readonly learningRate: number;
@@ -114,6 +116,7 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   templates: z.array(z.string().includes("{}", "expected {} where the label goes")).min(1),
   batch: whole,
   microBatch: whole.exactOptional(),
+  checkpointActivations: z.boolean().exactOptional(),
   steps: whole,
   learningRate: positive,
   schedule: scheduleSchema,

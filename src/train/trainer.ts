@@ -56,6 +56,8 @@ export interface TrainerOptions {
   readonly batch: number;
   /** Pairs whose activations are in memory at once; divides the batch. @default batch */
   readonly microBatch?: number;
+  /** Whether each block's activations are computed again in the backward pass instead of being held. @default false */
+  readonly checkpointActivations?: boolean;
 }
 
 /** Rows of the logits that GradCache has in memory at once. */
@@ -66,12 +68,18 @@ const LOSS_ROWS = 1024;
  */
 export async function createTrainer(
   engine: Engine,
-  { config, adam, batch, microBatch = batch }: TrainerOptions,
+  { config, adam, batch, microBatch = batch, checkpointActivations = false }: TrainerOptions,
   initial: HostTensors,
 ): Promise<Trainer> {
   if (microBatch < 1 || batch % microBatch !== 0)
     throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
-  const whole: StepShape = { config, adam, batch: microBatch, length: config.text.contextLength };
+  const whole: StepShape = {
+    config,
+    adam,
+    batch: microBatch,
+    length: config.text.contextLength,
+    checkpointActivations,
+  };
   const { groups, parameters, buffers, accumulated } = stateOf(whole);
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
   const goesOn = Object.keys(initial).some((name) => name.startsWith("moment1."));

@@ -34,8 +34,25 @@ const VIEWS: ReadonlySet<string> = new Set([
  */
 export function updatedInPlace(parts: ModelParts, entries: readonly string[]): string[] {
   const links = linked(parts);
-  return entries.filter((entry) => safe(links, inputName(entry), outputName(entry)));
+  const candidates = entries.flatMap((entry) => {
+    const writer = links.maker.get(outputName(entry));
+    return writer === undefined ? [] : [{ entry, writer }];
+  });
+  const safe: string[] = [];
+  // A bit an entry: one pass over the nodes serves as many as a word has.
+  for (let first = 0; first < candidates.length; first += WORD) {
+    const group = candidates.slice(first, first + WORD);
+    const reach = reached(
+      links,
+      group.map(({ writer }) => writer),
+    );
+    for (const [bit, { entry, writer }] of group.entries())
+      if (isSafe(links, inputName(entry), writer, reach, 1 << bit)) safe.push(entry);
+  }
+  return safe;
 }
+
+const WORD = 32;
 
 /** Nodes by their positions. */
 interface Links {
@@ -76,23 +93,26 @@ function linked({ nodes, inputs, outputs }: ModelParts): Links {
   };
 }
 
-function safe(links: Links, entry: Name, update: Name): boolean {
-  const { nodes, maker, before, after, views, results } = links;
-  const writer = maker.get(update);
-  if (writer === undefined) return false;
+/** For each node a bit for each of some writers. */
+interface Reach {
+  /** The writer, or what it depends on. */
+  readonly earlier: Int32Array;
+  /** What a result depends on that does not depend on the writer. */
+  readonly apart: Int32Array;
+}
+
+function isSafe(links: Links, entry: Name, writer: number, { earlier, apart }: Reach, bit: number): boolean {
+  const { nodes, after, views, results } = links;
+  const marked = (marks: Int32Array, i: number): boolean => ((marks[i] ?? 0) & bit) !== 0;
   const { opType, input } = nodes[writer] as NodeProto;
   const { names, readers } = readersOf(links, entry, writer);
   if (!ELEMENTWISE.has(opType) && input.some((name) => names.has(name))) return false;
   if ([...names].some((name) => results.has(name))) return false;
-  const earlier = reached([writer], before);
-  const later = reached([writer], after);
-  const elsewhere = [...results].flatMap((name) => maker.get(name) ?? []).filter((i) => later[i] !== 1);
-  const apart = reached(elsewhere, before);
   const plain = ELEMENTWISE.has(opType) || VIEWS.has(opType);
   return [...readers].every(
     (i) =>
-      earlier[i] === 1 &&
-      (apart[i] === 1 ||
+      marked(earlier, i) &&
+      (marked(apart, i) ||
         views[i] ||
         (plain && ELEMENTWISE.has(nodes[i]?.opType ?? "") && after[i]?.every((user) => user === writer))),
   );
@@ -116,14 +136,27 @@ function readersOf(
   return { names, readers: found };
 }
 
-/** 1 for the nodes that can be reached from some, these among them. */
-function reached(from: readonly number[], next: readonly (readonly number[])[]): Uint8Array {
-  const marks = new Uint8Array(next.length);
-  const stack = [...from];
-  for (let i = stack.pop(); i !== undefined; i = stack.pop()) {
-    if (marks[i] === 1) continue;
-    marks[i] = 1;
-    for (const j of next[i] ?? []) if (marks[j] !== 1) stack.push(j);
+/** Nodes stand behind those whose results they read: each of the three marks is one pass. */
+function reached({ nodes, maker, results, before }: Links, writers: readonly number[]): Reach {
+  const [earlier, later, apart] = [0, 1, 2].map(() => new Int32Array(nodes.length)) as [
+    Int32Array,
+    Int32Array,
+    Int32Array,
+  ];
+  for (const [bit, writer] of writers.entries()) {
+    earlier[writer] = (earlier[writer] ?? 0) | (1 << bit);
+    later[writer] = (later[writer] ?? 0) | (1 << bit);
   }
-  return marks;
+  for (let i = 0; i < nodes.length; i++)
+    for (const operand of before[i] ?? []) later[i] = (later[i] ?? 0) | (later[operand] ?? 0);
+  for (const name of results) {
+    const i = maker.get(name);
+    if (i !== undefined) apart[i] = ~(later[i] ?? 0);
+  }
+  for (let i = nodes.length - 1; i >= 0; i--)
+    for (const operand of before[i] ?? []) {
+      earlier[operand] = (earlier[operand] ?? 0) | (earlier[i] ?? 0);
+      apart[operand] = (apart[operand] ?? 0) | (apart[i] ?? 0);
+    }
+  return { earlier, apart };
 }

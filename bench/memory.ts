@@ -1,0 +1,109 @@
+/**
+ * Memory and time of training steps of large models, with and without what saves them: activation checkpointing, micro-batches, patch
+ * dropout. Each case is a process of its own, whose largest resident set the system tells.
+ *
+ *     npm run build && npx tsc -p bench/tsconfig.json && node dist/bench/memory.js --cases vit-b-32,vit-b-32-checkpointed
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { createOnnxEngine } from "../src/engine/onnx/onnx-engine.ts";
+import { type ClipConfig, CONFIGS, initialise } from "../src/model/index.ts";
+import { PAPER_ADAM } from "../src/train/recipe.ts";
+import { createTrainer, type PairBatch, type TrainerOptions } from "../src/train/trainer.ts";
+import { listed, say, whole } from "./command.ts";
+
+interface Case {
+  readonly config: ClipConfig;
+  readonly batch: number;
+  readonly options?: Partial<TrainerOptions>;
+}
+
+const B32: Case = { config: CONFIGS["ViT-B/32"], batch: 32 };
+const B16: Case = { config: CONFIGS["ViT-B/16"], batch: 32 };
+const DEEP: Case = { ...B32, config: { ...B32.config, vision: { ...CONFIGS["ViT-B/32"].vision, layers: 24 } } };
+const checkpointed = (one: Case): Case => ({ ...one, options: { ...one.options, checkpointActivations: true } });
+const pieced = (one: Case, microBatch: number): Case => ({ ...one, options: { ...one.options, microBatch } });
+
+const CASES: Readonly<Record<string, Case>> = {
+  "vit-b-32": B32,
+  "vit-b-32-checkpointed": checkpointed(B32),
+  "vit-b-32-256": { ...B32, batch: 256 },
+  "vit-b-32-256-checkpointed": checkpointed({ ...B32, batch: 256 }),
+  "vit-b-32-256-pieces-of-32": pieced({ ...B32, batch: 256 }, 32),
+  "vit-b-16": B16,
+  "vit-b-16-checkpointed": checkpointed(B16),
+  "24-layers": DEEP,
+  "24-layers-checkpointed": checkpointed(DEEP),
+};
+
+/** Pictures of noise and texts of 8 to 24 tokens. */
+function pairs({ config, batch }: Case): PairBatch {
+  const { contextLength, vocabSize } = config.text;
+  const images = new Uint8Array(batch * config.imageSize ** 2 * 3).map((_, i) => (i * 2654435761) >>> 24);
+  const tokens = new Int32Array(batch * contextLength);
+  for (let row = 0; row < batch; row++) {
+    const end = 7 + ((row * 7) % 17);
+    for (let t = 0; t < end; t++) tokens[row * contextLength + t] = (row * 7919 + t * 104729) % (vocabSize - 2);
+    tokens[row * contextLength + end] = vocabSize - 1;
+  }
+  return { images, tokens };
+}
+
+function piecesOf({ images, tokens }: PairBatch, count: number): PairBatch[] {
+  const part = <T extends Uint8Array | Int32Array>(all: T, i: number): T =>
+    all.subarray((i * all.length) / count, ((i + 1) * all.length) / count) as T;
+  return Array.from({ length: count }, (_, i) => ({ images: part(images, i), tokens: part(tokens, i) }));
+}
+
+/** Bytes that this process has had at most; Linux only. */
+const peak = (): number =>
+  1024 * Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? Number.NaN);
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+
+async function measure(name: string, steps: number): Promise<void> {
+  const one = CASES[name];
+  if (!one) throw new Error(`no case ${name}`);
+  const { config, batch, options } = one;
+  const engine = await createOnnxEngine();
+  const trainer = await createTrainer(
+    engine,
+    { config, adam: PAPER_ADAM.vit, batch, ...options },
+    initialise(config, 0),
+  );
+  const created = peak();
+  const pieces = piecesOf(pairs(one), batch / (options?.microBatch ?? batch));
+  const seconds: number[] = [];
+  let loss = Number.NaN;
+  let first = 0;
+  for (let step = 0; step <= steps; step++) {
+    const begun = performance.now();
+    ({ loss } = await trainer.step(pieces, 1e-5, step));
+    seconds.push((performance.now() - begun) / 1000);
+    if (step === 0) first = peak();
+  }
+  const stepped = seconds.slice(1).sort((a, b) => a - b);
+  const median = stepped[Math.floor(stepped.length / 2)] ?? Number.NaN;
+  const compiling = trainer.compileSeconds().toFixed(1);
+  process.stdout.write(
+    `${name}: ${median.toFixed(2)} s a step (${stepped.map((s) => s.toFixed(2))}); peak ${gigabytes(peak())}, ${gigabytes(created)} when created, ${gigabytes(first)} after the first step; compiled in ${compiling} s; loss ${loss.toFixed(5)}\n`,
+  );
+  process.exit();
+}
+
+const { values: flags } = parseArgs({
+  options: {
+    cases: { type: "string", default: "vit-b-32,vit-b-32-checkpointed" },
+    steps: { type: "string", default: "3" },
+    only: { type: "string" },
+  },
+});
+const steps = whole("steps", flags.steps);
+if (flags.only === undefined)
+  for (const name of listed("cases", flags.cases, Object.keys(CASES))) {
+    const args = [fileURLToPath(import.meta.url), "--only", name, "--steps", flags.steps];
+    const { status } = spawnSync(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
+    if (status !== 0) say(`${name}: ended with ${status}`);
+  }
+else await measure(flags.only, steps);

@@ -5,6 +5,7 @@ import { classifyCommand } from "./classify.ts";
 import { convertCommand } from "./convert.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
+import { engineCommand } from "./engine.ts";
 import { explainCommand } from "./explain.ts";
 import { lineOf } from "./failure.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -28,9 +29,10 @@ const program = new Command("clip-ts")
   .addCommand(preprocessCommand())
   .addCommand(inspectCommand())
   .addCommand(downloadCommand())
-  .addCommand(convertCommand());
+  .addCommand(convertCommand())
+  .addCommand(engineCommand());
 
-for (const command of [program, ...program.commands]) {
+for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
   command.exitOverride();
   command.configureOutput({ outputError: (text, write) => write(`clip-ts: ${text.replace(/^error: /, "")}`) });
 }

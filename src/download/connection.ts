@@ -6,6 +6,8 @@ import { isPrivateAddress, literalAddress } from "./addresses.ts";
 import { DownloadError } from "./failure.ts";
 
 export interface Answer {
+  /** Where it came from, after redirects. */
+  readonly url: string;
   readonly status: number;
   header(name: string): string | undefined;
   readonly body: Readable;
@@ -119,7 +121,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
           body.on("error", () => {}); // undici reports what is ended early as an error
           body.destroy();
         };
-        if (!REDIRECTS.includes(statusCode)) return { status: statusCode, header, body, discard };
+        if (!REDIRECTS.includes(statusCode)) return { url: url.href, status: statusCode, header, body, discard };
         discard();
         const location = header("location");
         if (location === undefined || !URL.canParse(location, url.href))
@@ -150,3 +152,19 @@ const refusal = (name: string, host: string): DownloadError =>
 /** The variables that undici's EnvHttpProxyAgent reads. */
 const hasProxy = (): boolean =>
   ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"].some((name) => (process.env[name] ?? "") !== "");
+
+/** The largest answer that is read into memory, in bytes. */
+const LARGEST_ANSWER = 16 * 2 ** 20;
+
+/** An answer's body as text. @throws a DownloadError if it is longer than 16 MiB */
+export async function readText({ body }: Answer, name: string): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of body) {
+    if (!(piece instanceof Uint8Array)) continue;
+    length += piece.length;
+    if (length > LARGEST_ANSWER) throw new DownloadError(`${name}'s answer is longer than ${LARGEST_ANSWER} bytes`);
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}

@@ -5,8 +5,10 @@ import {
   type Connection,
   DownloadError,
   isPassing,
+  isSafePath,
   type Persistence,
   persistently,
+  readText,
   reasonOf,
 } from "../download/index.ts";
 import { type HubName, isCommit } from "./name.ts";
@@ -27,8 +29,6 @@ export interface Listing {
 
 /** A model's folder has some dozen files. */
 const MOST_FILES = 10_000;
-/** The largest answer of the hub's API that is read, in bytes. */
-const LARGEST_ANSWER = 16 * 2 ** 20;
 /** 1 TiB: beyond every model, and far from where numbers lose their units. */
 const LARGEST_FILE = 2 ** 40;
 
@@ -100,13 +100,6 @@ function fileOf(repository: string, entry: unknown): HubFile | undefined {
   return { name: path, size: data.size, etag: oid, checksum: "git-sha1" };
 }
 
-/** Below the folder it stands in on every system: no way up, no root, no drive, no other separator, no stream. */
-function isSafePath(path: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is refused
-  if (/[\\:\u0000-\u001f\u007f]/.test(path)) return false;
-  return path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
-}
-
 /** `fetch` for @huggingface/hub, which itself has no timeouts, no bounds, no second tries, and follows any redirect. */
 function fetchOver(
   connection: Connection,
@@ -117,23 +110,11 @@ function fetchOver(
     persistently(async () => {
       const url = input instanceof Request ? input.url : String(input);
       const answer = await connection.get(url, { accept: "application/json" }, persistence.signal);
-      const body = await readBounded(answer);
+      const body = await readText(answer, connection.name);
       if (answer.status !== 200) throw refusal(answer, body);
       const link = answer.header("link");
       return new Response(body, { headers: { "content-type": "application/json", ...(link ? { link } : {}) } });
     }, persistence);
-}
-
-async function readBounded({ body }: Answer): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of body) {
-    if (!(piece instanceof Uint8Array)) continue;
-    length += piece.length;
-    if (length > LARGEST_ANSWER) throw new DownloadError(`the hub's answer is longer than ${LARGEST_ANSWER} bytes`);
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString("utf8");
 }
 
 /** The line for an answer that is none; the hub says more in headers of its own. */

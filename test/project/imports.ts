@@ -21,6 +21,7 @@ const BELOW = [
   "data",
   "train",
   "hub",
+  "plugins",
   "explain",
   "nodes",
 ] as const;
@@ -35,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   image: [],
   checkpoint: ["model", "graph"],
   hub: ["checkpoint", "download"],
+  plugins: ["cache", "download"],
   explain: ["engine/engine.ts", "graph", "model", "image"],
   data: ["tokenizer", "image", "cache"],
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image", "nodes"],

@@ -1,4 +1,5 @@
 /** How sure a figure is: percentile bootstrap intervals (Efron and Tibshirani 1993, section 13.3). */
+import { deviation, quantileSorted } from "d3-array";
 import { Random } from "../data/index.ts";
 import { binomial, cumulative, quantile } from "./binomial.ts";
 
@@ -64,8 +65,8 @@ export function bootstrap(
     values[i] = figure;
   }
   values.sort();
-  const [low, high] = [(1 - level) / 2, (1 + level) / 2].map((share) => percentile(values, share));
-  return { value, low: low ?? value, high: high ?? value, standardError: deviation(values) };
+  const [low, high] = [(1 - level) / 2, (1 + level) / 2].map((share) => quantileSorted(values, share));
+  return { value, low: low ?? value, high: high ?? value, standardError: deviation(values) ?? 0 };
 }
 
 /**
@@ -163,19 +164,6 @@ function groupsOf(length: number, strata: ArrayLike<number> | undefined): readon
     else groups.set(stratum, [i]);
   }
   return [...groups.values()].map((group) => Uint32Array.from(group));
-}
-
-/** Between the two nearest values, as numpy's default. */
-function percentile(sorted: Float64Array, share: number): number {
-  const place = share * (sorted.length - 1);
-  const [below, above] = [sorted[Math.floor(place)] ?? Number.NaN, sorted[Math.ceil(place)] ?? Number.NaN];
-  return below + (above - below) * (place - Math.floor(place));
-}
-
-function deviation(values: Float64Array): number {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return Math.sqrt(squares / Math.max(1, values.length - 1));
 }
 
 function checkLevel(level: number): void {

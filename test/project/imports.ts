@@ -27,6 +27,7 @@ const BELOW = [
 ] as const;
 const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   graph: [],
+  page: [],
   cache: [],
   download: [],
   engine: ["graph", "cache"],
@@ -39,12 +40,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   plugins: ["cache", "download"],
   explain: ["engine/engine.ts", "graph", "model", "image"],
   data: ["tokenizer", "image", "cache"],
+<<<<<<< HEAD
   train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image", "nodes"],
+=======
+  train: ["page", "model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
+>>>>>>> 8ea8fa6 (Pages and plots have a room of their own)
   pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "graph", "train"],
   convert: ["pretrained", "checkpoint", "tokenizer", "image", "model", "engine", "graph", "towers.ts"],
   eval: [
     ...["clip.ts", "ahead.ts", "directions.ts", "data", "graph", "model", "engine/engine.ts", "image", "tokenizer"],
-    ...["checkpoint", "train"],
+    ...["checkpoint", "train", "page"],
   ],
   search: [],
   serve: ["clip.ts", "search"],

@@ -1,0 +1,69 @@
+import { extent, nice, ticks } from "d3-array";
+
+export interface Axis {
+  readonly name: string;
+  /**
+   * `log`: for values that double, all above 0. `logit`: for shares whose errors halve, all between 0 and 1.
+   * @default "linear"
+   */
+  readonly scale?: "linear" | "log" | "logit";
+  /** Ends; by default the data's, widened to round numbers. */
+  readonly from?: number;
+  readonly to?: number;
+  /** `share` is 0 to 1 and shown in per cent. @default "number" */
+  readonly unit?: "share" | "number";
+}
+
+export interface Tick {
+  readonly at: number;
+  readonly label: string;
+}
+
+export interface Scale {
+  /** Pixels of a value. */
+  readonly place: (value: number) => number;
+  readonly ticks: readonly Tick[];
+}
+
+/** Shares that a logit axis marks. */
+const SHARES = [0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
+/** More values than these are not marked one by one. */
+const MARKED = 9;
+
+/** @param first, last pixels of the axis' ends */
+export function scaleOf(axis: Axis, values: readonly number[], first: number, last: number): Scale {
+  const finite = values.filter((value) => Number.isFinite(bend(axis, value)));
+  const [least = 0, most = 1] = extent(finite);
+  let [low, high] = [axis.from ?? least, axis.to ?? most];
+  if (axis.scale === undefined || axis.scale === "linear") {
+    if (low === high) [low, high] = [low - 0.5, high + 0.5];
+    const [roundLow, roundHigh] = nice(low, high, 5);
+    [low, high] = [axis.from ?? roundLow, axis.to ?? roundHigh];
+  }
+  const [start, end] = [bend(axis, low), bend(axis, high)];
+  const place = (value: number): number => first + ((bend(axis, value) - start) / (end - start || 1)) * (last - first);
+  const marks = marksOf(axis, finite, low, high).filter((mark) => mark >= low && mark <= high);
+  return { place, ticks: marks.map((at) => ({ at, label: axis.unit === "share" ? percent(at) : short(at) })) };
+}
+
+function bend({ scale }: Axis, value: number): number {
+  if (scale === "log") return Math.log(value);
+  return scale === "logit" ? Math.log(value / (1 - value)) : value;
+}
+
+function marksOf({ scale }: Axis, values: readonly number[], low: number, high: number): readonly number[] {
+  if (scale === "logit") return SHARES;
+  const own = [...new Set(values)].toSorted((a, b) => a - b);
+  if (scale !== "log") return ticks(low, high, 5);
+  if (own.length <= MARKED) return own;
+  const powers = Array.from({ length: 40 }, (_, i) => 10 ** (i - 20)).filter((mark) => mark >= low && mark <= high);
+  return powers.length > 1 ? powers : ticks(low, high, 4);
+}
+
+const percent = (share: number): string => `${Number((100 * share).toPrecision(4))}`;
+
+/** At most four digits: 0.0012, 1.2e-5, 3400, 1.2e+6. */
+export function short(value: number): string {
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e6)) return value.toExponential(1);
+  return String(Number(value.toPrecision(4)));
+}

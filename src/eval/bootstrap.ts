@@ -64,8 +64,8 @@ export function bootstrap(
       throw new Error(`bootstrap: the figure of resample ${i} is ${figure}; strata keep every class in every resample`);
     values[i] = figure;
   }
-  values.sort();
-  const [low, high] = [(1 - level) / 2, (1 + level) / 2].map((share) => quantileSorted(values, share));
+  const sorted = [...values.sort()];
+  const [low, high] = [(1 - level) / 2, (1 + level) / 2].map((share) => quantileSorted(sorted, share));
   return { value, low: low ?? value, high: high ?? value, standardError: deviation(values) ?? 0 };
 }
 

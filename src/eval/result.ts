@@ -26,6 +26,10 @@ const finite = z.number();
 const count = z.int().nonnegative();
 const text = z.string();
 
+/** Columns of one length. */
+const isTable = (columns: Readonly<Record<string, readonly unknown[]>>): boolean =>
+  new Set(Object.values(columns).map(({ length }) => length)).size === 1;
+
 /** `share` is 0 to 1 and shown in per cent; `score` is a number on a scale of its own. */
 const unit = z.enum(["share", "score", "count"]);
 
@@ -54,6 +58,18 @@ const pictureReference = z.readonly(
   }),
 );
 
+/** A text, a picture or both, in a row of examples. */
+const exampleItem = z.readonly(
+  z.object({
+    text: z.optional(text),
+    picture: z.optional(pictureReference),
+    /** Cosine or probability, as the title of the examples says. */
+    score: z.optional(finite),
+    /** Whether it is one of the right answers. */
+    right: z.optional(z.boolean()),
+  }),
+);
+
 /** Ready for a table or a plot; all optional, none needed to understand the figures. */
 const details = z.readonly(
   z.object({
@@ -69,24 +85,28 @@ const details = z.readonly(
     /** Entries that are not zero, as columns: `counts[i]` pictures of class `actual[i]` were taken for `predicted[i]`. */
     confusion: z.optional(
       z.readonly(
-        z.object({
-          actual: z.readonly(z.array(count)),
-          predicted: z.readonly(z.array(count)),
-          counts: z.readonly(z.array(count)),
-        }),
+        z
+          .object({
+            actual: z.readonly(z.array(count)),
+            predicted: z.readonly(z.array(count)),
+            counts: z.readonly(z.array(count)),
+          })
+          .refine(isTable, "expected columns of one length"),
       ),
     ),
     /** Picture by picture, as columns: what intervals, calibration and paired comparisons are made from. */
     predictions: z.optional(
       z.readonly(
-        z.object({
-          /** Numbers of the pictures in the source. */
-          index: z.readonly(z.array(count)),
-          label: z.readonly(z.array(count)),
-          predicted: z.readonly(z.array(count)),
-          /** Probability of the predicted class. */
-          confidence: z.readonly(z.array(finite)),
-        }),
+        z
+          .object({
+            /** Numbers of the pictures in the source. */
+            index: z.readonly(z.array(count)),
+            label: z.readonly(z.array(count)),
+            predicted: z.readonly(z.array(count)),
+            /** Probability of the predicted class. */
+            confidence: z.readonly(z.array(finite)),
+          })
+          .refine(isTable, "expected columns of one length"),
       ),
     ),
     calibration: z.optional(
@@ -118,6 +138,21 @@ const details = z.readonly(
         z.array(z.readonly(z.object({ picture: pictureReference, label: text, predicted: text, confidence: finite }))),
       ),
     ),
+    /** Pictures for the reader: to a question (a caption, an attacked picture) what was found or answered, the best first. */
+    examples: z.optional(
+      z.readonly(
+        z.array(
+          z.readonly(
+            z.object({
+              title: text,
+              rows: z.readonly(
+                z.array(z.readonly(z.object({ query: exampleItem, answers: z.readonly(z.array(exampleItem)) }))),
+              ),
+            }),
+          ),
+        ),
+      ),
+    ),
     /** Lines over a common axis: accuracy over k, over the strength of a corruption... */
     curves: z.optional(
       z.readonly(
@@ -125,8 +160,11 @@ const details = z.readonly(
           z.readonly(
             z.object({
               title: text,
-              x: z.readonly(z.object({ name: text, log: z.optional(z.boolean()) })),
+              /** By default a number and no share. */
+              x: z.readonly(z.object({ name: text, unit: z.optional(unit), log: z.optional(z.boolean()) })),
               y: z.readonly(z.object({ name: text, unit })),
+              /** Both axes as the logit of a share, with y = x: how effective robustness is read. */
+              logit: z.optional(z.boolean()),
               lines: z.readonly(
                 z.array(
                   z.readonly(
@@ -207,6 +245,7 @@ const FORMAT = "clip-ts evaluation 1";
 const resultFile = z.object({ format: z.literal(FORMAT), results: z.readonly(z.array(result)) });
 
 export type Figure = z.infer<typeof figure>;
+export type ExampleItem = z.infer<typeof exampleItem>;
 export type PictureReference = z.infer<typeof pictureReference>;
 export type EvalDetails = z.infer<typeof details>;
 export type EvalResult = z.infer<typeof result>;

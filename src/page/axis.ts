@@ -1,9 +1,9 @@
-import { extent, nice, ticks } from "d3-array";
+import { extent, min, nice, ticks } from "d3-array";
 
 export interface Axis {
   readonly name: string;
   /**
-   * `log`: for values that double, all above 0. `logit`: for shares whose errors halve, all between 0 and 1.
+   * `log`: for values that double, none below 0. `logit`: for shares whose errors halve, all between 0 and 1.
    * @default "linear"
    */
   readonly scale?: "linear" | "log" | "logit";
@@ -20,6 +20,9 @@ export interface Tick {
 }
 
 export interface Scale {
+  /** Values at the ends. */
+  readonly from: number;
+  readonly to: number;
   /** Pixels of a value. */
   readonly place: (value: number) => number;
   readonly ticks: readonly Tick[];
@@ -27,12 +30,16 @@ export interface Scale {
 
 /** Shares that a logit axis marks. */
 const SHARES = [0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
+/** Space beside the points of a scatter plot, of its width. */
+const MARGIN = 0.06;
 /** More values than these are not marked one by one. */
 const MARKED = 9;
 
 /** @param first, last pixels of the axis' ends */
 export function scaleOf(axis: Axis, values: readonly number[], first: number, last: number): Scale {
-  const finite = values.filter((value) => Number.isFinite(bend(axis, value)));
+  const finite = values.filter((value) => fits(axis, value));
+  const zero = (min(finite, (value) => (value > 0 ? value : undefined)) ?? 1) / 2;
+  const bent = (value: number): number => bend(axis, value, zero);
   const [least = 0, most = 1] = extent(finite);
   let [low, high] = [axis.from ?? least, axis.to ?? most];
   if (axis.scale === undefined || axis.scale === "linear") {
@@ -40,21 +47,34 @@ export function scaleOf(axis: Axis, values: readonly number[], first: number, la
     const [roundLow, roundHigh] = nice(low, high, 5);
     [low, high] = [axis.from ?? roundLow, axis.to ?? roundHigh];
   }
-  const [start, end] = [bend(axis, low), bend(axis, high)];
-  const place = (value: number): number => first + ((bend(axis, value) - start) / (end - start || 1)) * (last - first);
+  let [start, end] = [bent(low), bent(high)];
+  if (axis.scale === "logit") [start, end] = [start - (end - start) * MARGIN, end + (end - start) * MARGIN];
   const marks = marksOf(axis, finite, low, high).filter((mark) => mark >= low && mark <= high);
-  return { place, ticks: marks.map((at) => ({ at, label: axis.unit === "share" ? percent(at) : short(at) })) };
+  return {
+    from: low,
+    to: high,
+    // Ends of intervals may be where the axis cannot go: they stop at its end.
+    place: (value) => first + Math.max(0, Math.min(1, (bent(value) - start) / (end - start || 1))) * (last - first),
+    ticks: marks.map((at) => ({ at, label: axis.unit === "share" ? percent(at) : short(at) })),
+  };
 }
 
-function bend({ scale }: Axis, value: number): number {
-  if (scale === "log") return Math.log(value);
+/** Whether the axis has a place for a value. */
+export function fits({ scale }: Axis, value: number): boolean {
+  if (scale === "log") return value >= 0 && Number.isFinite(value);
+  return scale === "logit" ? value > 0 && value < 1 : Number.isFinite(value);
+}
+
+/** @param zero where a logarithmic axis has its 0: half of the least value, so that "no examples" stands before 1, 2, 4 */
+function bend({ scale }: Axis, value: number, zero: number): number {
+  if (scale === "log") return Math.log(value > 0 ? value : zero);
   return scale === "logit" ? Math.log(value / (1 - value)) : value;
 }
 
 function marksOf({ scale }: Axis, values: readonly number[], low: number, high: number): readonly number[] {
   if (scale === "logit") return SHARES;
-  const own = [...new Set(values)].toSorted((a, b) => a - b);
   if (scale !== "log") return ticks(low, high, 5);
+  const own = [...new Set(values)].toSorted((a, b) => a - b);
   if (own.length <= MARKED) return own;
   const powers = Array.from({ length: 40 }, (_, i) => 10 ** (i - 20)).filter((mark) => mark >= low && mark <= high);
   return powers.length > 1 ? powers : ticks(low, high, 4);

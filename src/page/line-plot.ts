@@ -1,6 +1,5 @@
 /** Lines, bands and points over two axes, as one `<figure>`. Ours, since plotting libraries draw in a browser or bring one along. */
-import { extent } from "d3-array";
-import { type Axis, type Scale, scaleOf } from "./axis.ts";
+import { type Axis, fits, type Scale, scaleOf } from "./axis.ts";
 import { type Html, html } from "./html.ts";
 
 export interface Point {
@@ -35,11 +34,11 @@ const MARKED = 40;
 const LABELLED = 16;
 export const COLOURS = 8;
 
-/** What is not finite is left out. */
+/** Points that an axis has no place for are left out. */
 export function linePlot(plot: LinePlot): Html {
   const lines = plot.lines.map(({ name, points }) => ({
     name,
-    points: points.filter(({ x, y }) => Number.isFinite(x) && Number.isFinite(y)),
+    points: points.filter(({ x, y }) => fits(plot.x, x) && fits(plot.y, y)),
   }));
   const points = lines.flatMap((line) => line.points);
   const ends = points.flatMap(({ y, low, high }) => [y, low ?? y, high ?? y]);
@@ -55,7 +54,7 @@ export function linePlot(plot: LinePlot): Html {
   const legend = html`<ul class="legend">${lines.map(({ name }, i) => html`<li class="s${i % COLOURS}">${swatch(i)}${name}</li>`)}</ul>`;
   return html`<figure><figcaption>${plot.title}</figcaption>${lines.length > 1 && legend}
 <div class="axis">${axisName(plot.y)}</div>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${plot.title}">${grid(x, y)}${plot.diagonal === true && diagonal(plot, x, y)}${marks}</svg>
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${plot.title}">${grid(x, y)}${plot.diagonal === true && x.from < y.to && y.from < x.to && diagonal(x, y)}${marks}</svg>
 <div class="axis" style="text-align:right">${axisName(plot.x)}</div></figure>`;
 }
 
@@ -75,11 +74,9 @@ function grid(x: Scale, y: Scale): Html[] {
   ];
 }
 
-/** From one corner of what both axes have in common to the other. */
-function diagonal(plot: LinePlot, x: Scale, y: Scale): Html {
-  const values = plot.lines.flatMap(({ points }) => points.flatMap((point) => [point.x, point.y]));
-  const [least = 0, most = 1] = extent(values);
-  const [low, high] = [plot.x.from ?? least, plot.x.to ?? most];
+/** Over what both axes show. */
+function diagonal(x: Scale, y: Scale): Html {
+  const [low, high] = [Math.max(x.from, y.from), Math.min(x.to, y.to)];
   return html`<line class="diagonal" x1="${px(x.place(low))}" y1="${px(y.place(low))}" x2="${px(x.place(high))}" y2="${px(y.place(high))}"/>`;
 }
 

@@ -40,11 +40,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   plugins: ["cache", "download"],
   explain: ["engine/engine.ts", "graph", "model", "image"],
   data: ["tokenizer", "image", "cache"],
-<<<<<<< HEAD
-  train: ["model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image", "nodes"],
-=======
-  train: ["page", "model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image"],
->>>>>>> 8ea8fa6 (Pages and plots have a room of their own)
+  train: ["page", "model", "engine/engine.ts", "graph", "data", "checkpoint", "tokenizer", "image", "nodes"],
   pretrained: ["checkpoint", "tokenizer", "image", "model", "engine/engine.ts", "graph", "train"],
   convert: ["pretrained", "checkpoint", "tokenizer", "image", "model", "engine", "graph", "towers.ts"],
   eval: [

@@ -1,0 +1,72 @@
+/** What became of each class: shares of right answers, and what was taken for what. */
+import { type Html, heatMap, html, intervalTable, table } from "../../page/index.ts";
+import { exactInterval } from "../bootstrap.ts";
+import type { EvalDetails } from "../result.ts";
+import { figureText } from "./figures.ts";
+
+/** Bars shown at once: with more classes, those at both ends. */
+const BARS = 24;
+/** A matrix of more classes could not be read: it shows those with the most mistakes. */
+const MATRIX = 30;
+/** Pairs of classes named in words. */
+const PAIRS = 12;
+
+type PerClass = NonNullable<EvalDetails["perClass"]>;
+type Confusion = NonNullable<EvalDetails["confusion"]>;
+
+export function classBars(perClass: PerClass, names: readonly string[]): Html | undefined {
+  const rows = perClass
+    .flatMap(({ samples, value, low, high }, i) => {
+      if (samples === 0) return [];
+      // A bootstrap of few pictures that are all right, or all wrong, has no width.
+      const correct = Math.round(value * samples);
+      const ends = low === undefined ? exactInterval(correct, samples) : { low, high };
+      const figure = { value, ...ends, unit: "share" } as const;
+      return [{ ...figure, cells: [names[i] ?? `class ${i}`, String(samples)], shown: figureText(figure) }];
+    })
+    .toSorted((a, b) => b.value - a.value);
+  if (rows.length === 0) return undefined;
+  const of = (some: typeof rows): Html =>
+    intervalTable({ head: ["class", "pictures", "right"], rows: some, unit: "share", mark: "bar", from: 0, to: 1 });
+  if (rows.length <= BARS) return html`<h3>Each class</h3>${of(rows)}`;
+  return html`<h3>The best and the worst of ${rows.length} classes</h3>${of([...rows.slice(0, BARS / 2), ...rows.slice(-BARS / 2)])}
+<details><summary>All classes</summary>${of(rows)}</details>`;
+}
+
+export function confusionMatrix(confusion: Confusion, names: readonly string[]): Html | undefined {
+  const entries = confusion.counts.map((count, i) => ({
+    actual: confusion.actual[i] ?? 0,
+    predicted: confusion.predicted[i] ?? 0,
+    count,
+  }));
+  if (entries.length === 0) return undefined;
+  const totals = new Map<number, number>();
+  const mistakes = new Map<number, number>();
+  const add = (to: Map<number, number>, key: number, count: number): unknown => to.set(key, (to.get(key) ?? 0) + count);
+  for (const { actual, predicted, count } of entries) {
+    add(totals, actual, count);
+    add(mistakes, actual, actual === predicted ? 0 : count);
+    add(mistakes, predicted, actual === predicted ? 0 : count);
+  }
+  const worst = [...mistakes].toSorted((a, b) => b[1] - a[1] || a[0] - b[0]).map(([key]) => key);
+  const shown = worst.slice(0, MATRIX).toSorted((a, b) => a - b);
+  const counts = new Map(entries.map(({ actual, predicted, count }) => [`${actual} ${predicted}`, count]));
+  const nameOf = (key: number): string => names[key] ?? `class ${key}`;
+  const matrix = heatMap({
+    title: worst.length > MATRIX ? `Confusion among the ${MATRIX} classes with the most mistakes` : "Confusion",
+    rows: shown.map(nameOf),
+    columns: shown.map(nameOf),
+    axes: ["what it is", "what it was taken for"],
+    cell: (row, column) => {
+      const [actual = 0, predicted = 0] = [shown[row], shown[column]];
+      const count = counts.get(`${actual} ${predicted}`) ?? 0;
+      return { strength: count / (totals.get(actual) || 1), text: String(count) };
+    },
+  });
+  const pairs = entries
+    .filter(({ actual, predicted }) => actual !== predicted)
+    .toSorted((a, b) => b.count - a.count || a.actual - b.actual)
+    .slice(0, PAIRS)
+    .map(({ actual, predicted, count }) => [nameOf(actual), nameOf(predicted), count, totals.get(actual) ?? 0]);
+  return html`${matrix}${pairs.length > 0 && html`<figure><figcaption>Most often confused</figcaption>${table({ head: ["is", "taken for", "times", "of"], rows: pairs })}</figure>`}`;
+}

@@ -13,4 +13,8 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
     about: "a linear classifier on the features before the projection, as in the paper's appendix A.3",
     load: async () => (await import("./probe/evaluate.ts")).evaluateLinearProbe,
   },
+  "few-shot": {
+    about: "linear probes, Tip-Adapter and CoOp from 1 to 16 examples of each class",
+    load: async () => (await import("./few-shot/evaluate.ts")).evaluateFewShot,
+  },
 };

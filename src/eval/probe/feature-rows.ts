@@ -1,5 +1,5 @@
 /** Labelled features that a classifier learns from, in memory or on disk, read by blocks. */
-import { type FeatureMatrix, memoryMatrix } from "../tasks/features.ts";
+import type { FeatureMatrix } from "../tasks/features.ts";
 
 /** Rows with the class of each. */
 export interface LabelledRows {
@@ -38,11 +38,15 @@ export const stacked = (parts: readonly LabelledRows[]): LabelledRows => ({
   labels: Int32Array.from(parts.flatMap(({ labels }) => [...labels])),
 });
 
-/** Some rows, copied into memory, in the order of their numbers. */
-export async function pickedRows({ rows, labels }: LabelledRows, numbers: readonly number[]): Promise<LabelledRows> {
+/** Some rows [numbers.length, width], in the order of their numbers; read in the order in which they stand. */
+export async function pickedRows(rows: FeatureMatrix, numbers: readonly number[]): Promise<Float32Array> {
   const data = new Float32Array(numbers.length * rows.width);
-  for (const [i, number] of numbers.entries()) data.set(await rows.read(number, number + 1), i * rows.width);
-  return { rows: memoryMatrix(data, rows.width), labels: Int32Array.from(numbers, (number) => labels[number] ?? -1) };
+  const order = [...numbers.keys()].sort((a, b) => (numbers[a] ?? 0) - (numbers[b] ?? 0));
+  for (const i of order) {
+    const number = numbers[i] ?? 0;
+    data.set(await rows.read(number, number + 1), i * rows.width);
+  }
+  return data;
 }
 
 /** The rows in blocks, in order, with where each begins. */

@@ -19,6 +19,8 @@ export interface LinearProbeOptions {
    * one of those to choose from.
    */
   readonly prior?: Float64Array;
+  /** Whether the last fit is on training and validation together, as the paper's; else the search's best stays. @default true */
+  readonly refit?: boolean;
   /** @default 1000 */
   readonly maxIterations?: number;
   readonly signal?: AbortSignal;
@@ -40,7 +42,7 @@ export interface LinearProbe {
   /** What it reached on validation. */
   readonly score: number;
   readonly fits: readonly Fit[];
-  /** Of the last fit, on training and validation together; 0 where the prior stayed. */
+  /** Of the last fit; 0 where the prior stayed. */
   readonly iterations: number;
 }
 
@@ -82,10 +84,14 @@ export async function linearProbe(
       const score = await scoreOf(weights);
       if (score >= best.score) return { weights, lambda: Number.POSITIVE_INFINITY, score, fits, iterations: 0 };
     }
+    const found = known.get(best.index);
+    if (options.refit === false && found) {
+      const iterations = fits.find(({ index }) => index === best.index)?.iterations ?? 0;
+      return { weights: found, lambda: best.lambda, score: best.score, fits, iterations };
+    }
     const all = await arithmetic.loss(stacked([train, validation]), classes);
     try {
-      const start = known.get(best.index);
-      const last = await fitSoftmax(all, { lambda: best.lambda, ...fixed, ...(start ? { start } : {}) });
+      const last = await fitSoftmax(all, { lambda: best.lambda, ...fixed, ...(found ? { start: found } : {}) });
       return { weights: last.weights, lambda: best.lambda, score: best.score, fits, iterations: last.iterations };
     } finally {
       await all.close();

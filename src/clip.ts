@@ -22,8 +22,8 @@ export { dotProduct, meanDirection, NONE_OF_THESE, type Prediction, rank } from 
 export type ImageInput = string | Uint8Array | DecodedImage;
 
 export interface LoadOptions extends PretrainedOptions {
-  /** What runs the model; closed by whoever made it. @default onnxruntime on the CPU, closed with the model */
-  readonly engine?: Engine;
+  /** What runs the model; closed by whoever made it. One that is made here is closed with the model. @default onnxruntime on the CPU */
+  readonly engine?: Engine | (() => Promise<Engine>);
   /** Threads of the default engine. @default the machine's cores */
   readonly threads?: number;
   /**
@@ -141,6 +141,7 @@ export class CLIP {
     try {
       const { logit_scale: scale, logit_bias: bias } = await model.readWeights((weight) => weight.startsWith("logit_"));
       const logits = { scale: Math.exp(scale?.data[0] ?? 0), bias: bias?.data[0] };
+      if (typeof engine === "function") return new CLIP(model, logits, await engine(), true, quantize);
       if (engine) return new CLIP(model, logits, engine, false, quantize);
       const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
       const own = await createOnnxEngine(threads === undefined ? {} : { threads });

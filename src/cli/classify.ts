@@ -5,6 +5,7 @@ import { templatesOf } from "../eval/prompts.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createCountBar } from "./count-bar.ts";
 import { encoded } from "./encode-batch.ts";
+import { engineOption } from "./engines.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
 import {
@@ -43,6 +44,7 @@ export const classifyCommand = (): Command =>
     .addOption(longTextOption("error"))
     .option("--top <n>", "labels shown for each picture", whole, 5)
     .option("--json", "one line of JSON for each picture, with all labels")
+    .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(quantizeOption())
     .addHelpText(

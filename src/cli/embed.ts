@@ -4,6 +4,7 @@ import { mapAhead } from "../ahead.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createCountBar } from "./count-bar.ts";
 import { encoded } from "./encode-batch.ts";
+import { engineOption } from "./engines.ts";
 import { errorsPath, type FeatureFile, featureFormat, namesPath, openFeatureFile } from "./feature-file.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
@@ -46,6 +47,7 @@ export const embedCommand = (): Command =>
     .option("--raw", "features as the encoder gives them (default: of length 1, whose dot products are cosines)")
     .addOption(longTextOption("error"))
     .option("--json", "a summary as JSON")
+    .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(quantizeOption())
     .addHelpText(

@@ -1,20 +1,43 @@
-import { InvalidArgumentError } from "commander";
+import { Option } from "commander";
 import type { Engine } from "../engine/engine.ts";
+import type { PluginPlatform } from "../plugins/index.ts";
 
-export const ENGINES = ["cpu", "webgpu", "reference"] as const;
+/** What `--engine` takes. */
+export const ENGINES = ["onnx", "onnx-webgpu", "xla", "xla-cpu", "xla-cuda", "xla-tpu", "reference"] as const;
 export type EngineName = (typeof ENGINES)[number];
 
+export const engineOption = (): Option =>
+  new Option("--engine <name>", "what computes; clip-ts doctor says which work here")
+    .choices(ENGINES)
+    .default("onnx" satisfies EngineName);
+
+/** The plugin that an engine needs: any with a device here, or one for a platform. */
+const PLUGIN: Readonly<Partial<Record<EngineName, { readonly platform?: PluginPlatform }>>> = {
+  xla: {},
+  "xla-cpu": { platform: "cpu" },
+  "xla-cuda": { platform: "cuda" },
+  "xla-tpu": { platform: "tpu" },
+};
+
+/**
+ * @param threads of the CPU; the machine's cores by default
+ * @throws one line that says what is missing
+ */
 export async function createEngine(name: EngineName, threads?: number): Promise<Engine> {
   if (name === "reference") {
     const { createReferenceEngine } = await import("../engine/reference/reference-engine.ts");
     return createReferenceEngine();
   }
+  const wanted = PLUGIN[name];
+  if (wanted) {
+    const { choosePlugin } = await import("../plugins/index.ts");
+    const { createPjrtEngine } = await import("../engine/pjrt/pjrt-engine.ts");
+    const { path, preload, flags } = await choosePlugin(wanted.platform);
+    // XLA's CPU client has no option for it, but reads this variable.
+    if (threads !== undefined) process.env.NPROC = String(threads);
+    return createPjrtEngine({ plugin: path, preload, flags });
+  }
   const { createOnnxEngine } = await import("../engine/onnx/onnx-engine.ts");
-  return createOnnxEngine({ executionProvider: name, ...(threads === undefined ? {} : { threads }) });
-}
-
-export function engineName(text: string): EngineName {
-  const found = ENGINES.find((name) => name === text);
-  if (found) return found;
-  throw new InvalidArgumentError(`expected one of ${ENGINES.join(", ")}`);
+  const executionProvider = name === "onnx-webgpu" ? "webgpu" : "cpu";
+  return createOnnxEngine({ executionProvider, ...(threads === undefined ? {} : { threads }) });
 }

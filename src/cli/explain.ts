@@ -3,6 +3,7 @@ import { writeFileAtomic } from "../checkpoint/index.ts";
 import { heatOverlay } from "../explain/index.ts";
 import { decodeImage, encodePng, preprocess } from "../image/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
+import { engineOption } from "./engines.ts";
 import {
   activationOption,
   loadModel,
@@ -35,6 +36,7 @@ export const explainCommand = (): Command =>
     .addOption(activationOption())
     .addOption(longTextOption("error"))
     .option("--json", "the heat as JSON")
+    .addOption(engineOption())
     .addOption(threadsOption())
     .addHelpText(
       "after",

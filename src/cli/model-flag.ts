@@ -5,6 +5,7 @@ import type { Quantization } from "../engine/engine.ts";
 import type { Activation } from "../model/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createDownloadBar } from "./download-bar.ts";
+import { createEngine, type EngineName } from "./engines.ts";
 import { whole } from "./options.ts";
 
 /** What `clip-ts quickstart` leaves: the model of a command that is told none. */
@@ -12,6 +13,8 @@ const DEFAULT_MODEL = join("runs", "quickstart");
 
 export interface ModelFlags {
   readonly model: string;
+  /** @default onnx */
+  readonly engine?: EngineName;
   readonly threads?: number;
   readonly quantize?: Quantization;
   readonly activation?: Activation;
@@ -21,11 +24,11 @@ export const modelOption = (): Option =>
   new Option("--model <model>", "run folder, file, or a name on the hub such as ViT-B/32").default(DEFAULT_MODEL);
 
 /** Loads what a user names, a path or a model on the hub, with the download's progress on stderr. */
-export async function loadModel({ model, threads, quantize, activation }: ModelFlags): Promise<CLIP> {
+export async function loadModel({ model, engine = "onnx", threads, quantize, activation }: ModelFlags): Promise<CLIP> {
   const bar = createDownloadBar();
   try {
-    const options = { ...(threads && { threads }), ...(quantize && { quantize }), ...(activation && { activation }) };
-    return await CLIP.load(model, { ...options, hub: bar.hub });
+    const options = { ...(quantize && { quantize }), ...(activation && { activation }) };
+    return await CLIP.load(model, { ...options, engine: () => createEngine(engine, threads), hub: bar.hub });
   } finally {
     bar.end();
   }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { CLIP } from "../clip.ts";
 import { checkpointSteps, openRunFolder, reportPath } from "../train/run-folder.ts";
-import { createEngine } from "./engines.ts";
+import { createEngine, type EngineName, engineOption } from "./engines.ts";
 import { INTERRUPTED } from "./interrupt.ts";
 import { whole } from "./options.ts";
 import { duration } from "./progress-bar.ts";
@@ -15,6 +15,7 @@ import { createRun, trainWithProgress } from "./train.ts";
 interface Flags {
   readonly out: string;
   readonly steps?: number;
+  readonly engine: EngineName;
   readonly threads?: number;
 }
 
@@ -23,6 +24,7 @@ export const quickstartCommand = (): Command =>
     .description("Train a small CLIP on six vendors' emoji and let it name the drawings of a seventh.")
     .option("--out <folder>", "the run's folder", join("runs", "quickstart"))
     .option("--steps <n>", "fewer steps, for a look", whole)
+    .addOption(engineOption())
     .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
     .addHelpText(
       "after",
@@ -37,7 +39,7 @@ Examples:
       process.exitCode = await quickstart(flags);
     });
 
-async function quickstart({ out, steps, threads }: Flags): Promise<number> {
+async function quickstart({ out, steps, engine: name, threads }: Flags): Promise<number> {
   const begun = performance.now();
   const recipe = RECIPES["emoji-s"];
   const wanted = steps ?? recipe.steps;
@@ -47,7 +49,7 @@ async function quickstart({ out, steps, threads }: Flags): Promise<number> {
   if (resumed) say(`${out}: going on with the run that is here`);
   const run = resumed ? await openRunFolder(out) : await createRun(short, out);
 
-  const engine = await createEngine("cpu", threads);
+  const engine = await createEngine(name, threads);
   try {
     if (((await checkpointSteps(out)).at(-1) ?? 0) < run.recipe.steps) {
       const { finished } = await trainWithProgress(run, engine);

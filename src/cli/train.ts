@@ -15,7 +15,7 @@ import {
   reportPath,
 } from "../train/run-folder.ts";
 import { tokenizerOf } from "../train/vocabulary.ts";
-import { createEngine, ENGINES, type EngineName, engineName } from "./engines.ts";
+import { createEngine, type EngineName, engineOption } from "./engines.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { count, positive, whole } from "./options.ts";
 import { createProgressBar, duration } from "./progress-bar.ts";
@@ -66,7 +66,7 @@ export const trainCommand = (): Command =>
     .option("--lr <rate>", "highest learning rate", positive)
     .option("--seed <n>", "of the initial weights, the order and the crops", count)
     .option("--checkpoint-every <n>", "steps between checkpoints", whole)
-    .option("--engine <name>", `${ENGINES.join(", ")}`, engineName, "cpu" as EngineName)
+    .addOption(engineOption())
     .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
     .addHelpText(
       "after",
@@ -83,8 +83,17 @@ Examples:
     });
 
 async function runTraining(name: string | undefined, flags: Flags): Promise<number> {
-  const run = flags.resume === undefined ? await newRun(name, flags) : await openRunFolder(flags.resume);
+  // Before the folder: without a plugin or a device there is to be none.
   const engine = await createEngine(flags.engine, flags.threads);
+  try {
+    const run = flags.resume === undefined ? await newRun(name, flags) : await openRunFolder(flags.resume);
+    return await trainAndReport(run, engine, flags);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function trainAndReport(run: RunFolder, engine: Engine, flags: Flags): Promise<number> {
   try {
     const result = await trainWithProgress(run, engine);
     const clip = await CLIP.load(run.folder, { engine });
@@ -96,8 +105,6 @@ async function runTraining(name: string | undefined, flags: Flags): Promise<numb
   } catch (error) {
     if (flags.resume === undefined) await removeIfUnused(run.folder);
     throw error;
-  } finally {
-    await engine.close();
   }
 }
 

@@ -6,6 +6,7 @@ import { evaluateEmoji } from "../eval/emoji.ts";
 import { openClassFolders } from "../eval/image-folder.ts";
 import { TEMPLATES, templatesOf } from "../eval/prompts.ts";
 import { zeroShot } from "../eval/zero-shot.ts";
+import { engineOption } from "./engines.ts";
 import { loadModel, type ModelFlags, quantizeOption, threadsOption } from "./model-flag.ts";
 import { emojiTable } from "./run-report.ts";
 import { textTable } from "./text-table.ts";
@@ -28,6 +29,7 @@ export const zeroshotCommand = (): Command =>
     )
     .option("--per-class", "each class too")
     .option("--json", "figures as JSON")
+    .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(quantizeOption())
     .addHelpText(

@@ -109,19 +109,21 @@ const details = z.readonly(
           .refine(isTable, "expected columns of one length"),
       ),
     ),
+    /** Of the confidences; see `reliability`. */
     calibration: z.optional(
       z.readonly(
         z.object({
-          /** Expected calibration error (arXiv 1706.04599, equation 3), 0 to 1. */
-          error: finite,
+          /** Expected calibration error (arXiv 1706.04599, equation 3), and the greatest of the bins' (equation 5); 0 to 1. */
+          expectedError: finite,
+          greatestError: finite,
           bins: z.readonly(
             z.array(
               z.readonly(
                 z.object({
                   /** Of the confidences. */
-                  from: finite,
-                  to: finite,
-                  samples: count,
+                  low: finite,
+                  high: finite,
+                  count,
                   /** Means in the bin. */
                   confidence: finite,
                   accuracy: finite,

@@ -4,9 +4,9 @@ export interface ReliabilityPlot {
   readonly title: string;
   readonly bins: readonly {
     /** Of the confidences, 0 to 1. */
-    readonly from: number;
-    readonly to: number;
-    readonly samples: number;
+    readonly low: number;
+    readonly high: number;
+    readonly count: number;
     readonly confidence: number;
     readonly accuracy: number;
   }[];
@@ -19,18 +19,18 @@ const [WIDTH, HEIGHT] = [LEFT + SIZE + 10, TOP + SIZE + 22 + STRIP + 6];
 export function reliabilityPlot({ title, bins }: ReliabilityPlot): Html {
   const x = (share: number): number => LEFT + share * SIZE;
   const y = (share: number): number => TOP + (1 - share) * SIZE;
-  const most = bins.reduce((greatest, { samples }) => Math.max(greatest, samples), 1);
+  const most = bins.reduce((greatest, { count }) => Math.max(greatest, count), 1);
   const foot = HEIGHT - 4;
   const marks = [0, 0.25, 0.5, 0.75, 1].map(
     (share) =>
       html`<line x1="${LEFT}" x2="${LEFT + SIZE}" y1="${y(share)}" y2="${y(share)}"/><text x="${LEFT - 6}" y="${y(share) + 4}" text-anchor="end">${100 * share}</text><text x="${x(share)}" y="${y(0) + 15}" text-anchor="middle">${100 * share}</text>`,
   );
   const bars = bins
-    .filter(({ samples }) => samples > 0)
-    .map(({ from, to, samples, confidence, accuracy }) => {
-      const [left, width] = [x(from) + 0.5, Math.max(1, x(to) - x(from) - 1)];
-      const height = (samples / most) * STRIP;
-      const said = `${samples} answers, confidence ${(100 * confidence).toFixed(1)} %, right ${(100 * accuracy).toFixed(1)} %`;
+    .filter(({ count }) => count > 0)
+    .map(({ low, high, count, confidence, accuracy }) => {
+      const [left, width] = [x(low) + 0.5, Math.max(1, x(high) - x(low) - 1)];
+      const height = (count / most) * STRIP;
+      const said = `${count} answers, confidence ${(100 * confidence).toFixed(1)} %, right ${(100 * accuracy).toFixed(1)} %`;
       return html`<g><title>${said}</title><rect class="bar" x="${px(left)}" y="${px(y(accuracy))}" width="${px(width)}" height="${px(y(0) - y(accuracy))}"/><circle cx="${px(x(confidence))}" cy="${px(y(accuracy))}" r="3"/><rect class="bar small" x="${px(left)}" y="${px(foot - height)}" width="${px(width)}" height="${px(height)}"/></g>`;
     });
   return html`<figure><figcaption>${title}</figcaption><div class="axis">right answers, %</div>

@@ -25,10 +25,11 @@ const full: EvalResult = evalResult({
     ],
     confusion: { actual: [0, 0, 1, 1], predicted: [0, 1, 0, 1], counts: [3, 1, 8, 2] },
     calibration: {
-      error: 0.1234,
+      expectedError: 0.1234,
+      greatestError: 0.3,
       bins: [
-        { from: 0, to: 0.5, samples: 4, confidence: 0.4, accuracy: 0.25 },
-        { from: 0.5, to: 1, samples: 10, confidence: 0.8, accuracy: 0.5 },
+        { low: 0, high: 0.5, count: 4, confidence: 0.4, accuracy: 0.25 },
+        { low: 0.5, high: 1, count: 10, confidence: 0.8, accuracy: 0.5 },
       ],
     },
     worst: [
@@ -145,7 +146,7 @@ it("nothing from outside becomes markup", () => {
     figures: [figure(HOSTILE, 0.5), figure(HOSTILE, 0.5), { name: HOSTILE, value: 1, samples: 1, unit: "score" }],
     settings: { [HOSTILE]: HOSTILE },
     versions: { [HOSTILE]: HOSTILE },
-    kind: "prompts",
+    kind: "counting",
     details: {
       classNames: [HOSTILE, HOSTILE],
       perClass: [{ samples: 1, value: 1 }],

@@ -19,8 +19,8 @@ export function curvePlot({ title, x, y, logit, lines }: Curve): Html {
 
 const axisUnit = (unit: Curve["y"]["unit"] | undefined): "share" | "number" => (unit === "share" ? "share" : "number");
 
-export const calibrationPlot = ({ error, bins }: Calibration): Html =>
+export const calibrationPlot = ({ expectedError, bins }: Calibration): Html =>
   reliabilityPlot({
-    title: `Calibration: expected error ${valueText(error, "share")}`,
+    title: `Calibration: expected error ${valueText(expectedError, "share")}`,
     bins,
   });

@@ -3,9 +3,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { DType, HostArray, HostTensor, TensorType } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
+import { bytesMaySaturate } from "../processor.ts";
 import { deviceMemory, type Location } from "./device-memory.ts";
 import { inputName, outputName } from "./names.ts";
-import { bytesMaySaturate } from "./processor.ts";
 import type { Answer, CallName, Calls, ModelSource, Request, WorkerOptions } from "./protocol.ts";
 
 const ort = (await import("onnxruntime-node")).default;

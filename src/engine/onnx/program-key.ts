@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { type Graph, isResizable, type Tensor } from "../../graph/index.ts";
-import { processor } from "./processor.ts";
+import { processor } from "../processor.ts";
 
 /** Of the graph, the weights' fingerprint, how it is compiled, our code, onnxruntime and the processor, whose kernels the file is for. */
 export async function programKey(graph: Graph, fingerprint: string, options: unknown): Promise<string> {

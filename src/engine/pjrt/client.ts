@@ -98,6 +98,20 @@ export class Client {
     }
   }
 
+  /**
+   * A program that was compiled and serialised, in a thread of libuv's pool.
+   * @param bytes as this plugin wrote them for these devices: it does not survive others
+   * @throws a PjrtError if the plugin sees that they are not
+   */
+  async load(bytes: Uint8Array, options: XlaOptions = {}): Promise<Executable> {
+    const { executable } = await this.plugin.callAsync(
+      "Executable_DeserializeAndLoad",
+      { client: this.handle, bytes: this.plugin.native.address(bytes), length: bytes.length },
+      [bytes],
+    );
+    return new Executable(this.plugin, executable, (options.replicas ?? 1) * (options.partitions ?? 1));
+  }
+
   /** Copies a tensor to a device. */
   upload({ dtype, shape, data }: HostTensor, device: Device = this.first): DeviceBuffer {
     const { native } = this.plugin;

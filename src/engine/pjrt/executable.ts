@@ -75,6 +75,17 @@ export class Executable {
     });
   }
 
+  /** What `Client.load` makes it of again. @throws a PjrtError if the plugin cannot write it */
+  serialize(): Uint8Array<ArrayBuffer> {
+    const { plugin } = this;
+    return this.#described((executable) => {
+      const { bytes, length, owner, deleter } = plugin.call("Executable_Serialize", { executable });
+      const copy = plugin.native.bytes(bytes, length);
+      plugin.native.function(deleter)(owner);
+      return copy;
+    });
+  }
+
   destroy(): void {
     this.plugin.call("LoadedExecutable_Destroy", { executable: this.handle });
     this.plugin.native.free(this.#options.address);

@@ -1,7 +1,10 @@
 /** XLA by way of a PJRT plugin: CPUs, GPUs, TPUs. */
+import { join } from "node:path";
+import { cacheFolder } from "../../cache/index.ts";
 import type { Engine } from "../engine.ts";
 import { Client } from "./client.ts";
 import type { XlaOptions } from "./compile-options.ts";
+import { type Compile, cachedCompile } from "./executable-cache.ts";
 import { compileProgram } from "./pjrt-program.ts";
 import { PjrtState } from "./pjrt-state.ts";
 import { loadPlugin, type NamedValue, type Plugin } from "./plugin.ts";
@@ -17,15 +20,26 @@ export interface PjrtEngineOptions {
   readonly options?: Readonly<Record<string, NamedValue>>;
   /** XLA's own flags, without dashes. @default none */
   readonly flags?: XlaOptions["flags"];
+  /** Where compiled programs are kept, where the plugin can write them; false keeps none. @default `executables` in `cacheFolder()` */
+  readonly cache?: string | false;
 }
 
 /** One run that computes and one that follows without a pause; each holds its activations. CPU plugins block beyond 32. */
 const RUNS_AHEAD = 2;
 
 /** @throws one line: where the plugin cannot be opened, or finds no device */
-export async function createPjrtEngine({ plugin, preload, options, flags = {} }: PjrtEngineOptions): Promise<Engine> {
+export async function createPjrtEngine({
+  plugin,
+  preload,
+  options,
+  flags = {},
+  cache = join(cacheFolder(), "executables"),
+}: PjrtEngineOptions): Promise<Engine> {
   const client = createClient(await loadPlugin(plugin, preload), options);
-  const runtime: Runtime = { client, queue: new RunQueue(RUNS_AHEAD), flags, holders: new Set(), open: true };
+  const compile: Compile =
+    cache === false ? (module, settings) => client.compile(module, settings) : cachedCompile(client, cache);
+  const queue = new RunQueue(RUNS_AHEAD);
+  const runtime: Runtime = { client, compile, queue, flags, holders: new Set(), open: true };
   return {
     name: `pjrt ${client.platform}`,
     compile: (graph, compileOptions) => compileProgram(runtime, graph, compileOptions),

@@ -137,7 +137,7 @@ interface GraphOptions extends CompileOptions {
 }
 
 async function compileGraph(
-  { client, flags }: Runtime,
+  { client, compile, flags }: Runtime,
   graph: Graph,
   { state, updated, given, precision = "float32" }: GraphOptions,
 ): Promise<Compiled> {
@@ -151,7 +151,7 @@ async function compileGraph(
     updated,
     unchecked: checks.unchecked,
   });
-  const executable = await client.compile(module, { flags });
+  const executable = await compile(module, { flags });
   const types = new Map<string, Tensor>(plain.outputs.map(({ name, tensor }) => [name, tensor]));
   return {
     executable,

@@ -1,9 +1,10 @@
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { CLIP } from "../clip.ts";
 import { openSource } from "../data/index.ts";
 import type { Engine } from "../engine/engine.ts";
 import { CONFIGS } from "../model/index.ts";
+import type { Tower } from "../train/graphs.ts";
 import { type TrainResult, train } from "../train/loop.ts";
 import { checkRecipe, DEFAULT_RECIPE, type Recipe } from "../train/recipe.ts";
 import {
@@ -21,10 +22,13 @@ import { count, positive, whole } from "./options.ts";
 import { createProgressBar, duration } from "./progress-bar.ts";
 import { loadRecipe } from "./recipe-file.ts";
 import { emojiTable, reportRun } from "./run-report.ts";
+import { openStartingModel, type StartingModel } from "./starting-model.ts";
 import { textTable } from "./text-table.ts";
 
 interface Flags {
   readonly resume?: string;
+  readonly from?: string;
+  readonly lock?: Tower;
   readonly out?: string;
   readonly table?: string;
   readonly images?: string;
@@ -45,11 +49,18 @@ interface Flags {
   readonly threads?: number;
 }
 
+/** Where a model starts from learned weights, a rate for random ones would destroy them (WiSE-FT, arXiv 2109.01903, appendix). */
+const FINE_TUNING_RATE = 3e-5;
+
 export const trainCommand = (): Command =>
   new Command("train")
-    .description("Train a CLIP from scratch, from a recipe or on a folder or table of captioned pictures.")
+    .description(
+      "Train a CLIP, from scratch or from a model, by a recipe or on a folder or table of captioned pictures.",
+    )
     .argument("[recipe]", "emoji-s, emoji-vit, emoji-l, or a .js, .mjs or .json file")
     .option("--resume <run>", "go on with a run that was stopped")
+    .option("--from <model>", "start from a model: a run folder, a file, or a name on the hub such as ViT-B/32")
+    .addOption(new Option("--lock <tower>", "leave a tower as it is").choices(["image", "text"] satisfies Tower[]))
     .option("--out <folder>", "the run's folder (default: runs/<name of the recipe>)")
     .option("--table <file>", "train on the pictures and captions of a .csv, .tsv or .jsonl file")
     .option("--images <folder>", "where the table's pictures are (default: the table's folder)")
@@ -76,6 +87,7 @@ Examples:
   clip-ts train emoji-s --seed 1 --out runs/second
   clip-ts train --table photos.csv --caption-column text --model emoji-vit --steps 5000
   clip-ts train --folder photos/ --batch 1024 --micro-batch 64
+  clip-ts train --table photos.csv --from ViT-B/32 --lock text --batch 64 --lr 1e-5
   clip-ts train --resume runs/emoji-s                go on after ctrl-C or a crash`,
     )
     .action(async (name: string | undefined, flags: Flags) => {
@@ -109,14 +121,16 @@ async function trainAndReport(run: RunFolder, engine: Engine, flags: Flags): Pro
 }
 
 async function newRun(name: string | undefined, flags: Flags): Promise<RunFolder> {
-  const recipe = await recipeOf(name, flags);
-  const folder = flags.out ?? join("runs", recipe.name);
+  const base = name === undefined ? { ...DEFAULT_RECIPE, ...ownData(flags) } : await loadRecipe(name);
+  const folder = flags.out ?? join("runs", base.name);
   await refuseExisting(folder);
-  return createRun(recipe, folder);
+  const start = flags.from === undefined ? undefined : await openStartingModel(flags.from);
+  const recipe = recipeOf({ ...base, ...start?.recipe }, flags, name ?? "the flags");
+  return createRun(recipe, folder, start);
 }
 
 /** A new run folder with its tokenizer; emoji are drawn first where they never were. */
-export async function createRun(recipe: Recipe, folder: string): Promise<RunFolder> {
+export async function createRun(recipe: Recipe, folder: string, start?: StartingModel): Promise<RunFolder> {
   await refuseExisting(folder);
   const bar = createProgressBar();
   const source = await openSource(recipe.source, {
@@ -124,7 +138,7 @@ export async function createRun(recipe: Recipe, folder: string): Promise<RunFold
   });
   source.close?.();
   bar.end();
-  return createRunFolder(folder, recipe, await tokenizerOf(recipe));
+  return createRunFolder(folder, recipe, start?.tokenizer ?? (await tokenizerOf(recipe)), start?.weights);
 }
 
 /** Trains with a bar on stderr; ctrl-C saves and says how to go on. */
@@ -159,8 +173,9 @@ export async function trainWithProgress(run: RunFolder, engine: Engine): Promise
   }
 }
 
-async function recipeOf(name: string | undefined, flags: Flags): Promise<Recipe> {
-  const base = name === undefined ? { ...DEFAULT_RECIPE, ...ownData(flags) } : await loadRecipe(name);
+function recipeOf(base: Recipe, flags: Flags, where: string): Recipe {
+  if (flags.from !== undefined && (flags.model !== undefined || flags.vocab !== undefined))
+    throw new Error("--from: the model decides architecture and vocabulary; leave --model and --vocab out");
   const steps = flags.steps ?? base.steps;
   const warmup = flags.warmup ?? Math.min(base.schedule.warmup, Math.ceil(0.08 * steps));
   const { microBatch = base.microBatch, checkpointActivations = base.checkpointActivations } = flags;
@@ -172,12 +187,13 @@ async function recipeOf(name: string | undefined, flags: Flags): Promise<Recipe>
     ...(microBatch === undefined ? {} : { microBatch }),
     ...(checkpointActivations === undefined ? {} : { checkpointActivations }),
     steps,
-    learningRate: flags.lr ?? base.learningRate,
+    learningRate: flags.lr ?? (flags.from === undefined ? base.learningRate : FINE_TUNING_RATE),
+    ...(flags.lock === undefined ? {} : { lock: flags.lock }),
     schedule: { ...base.schedule, warmup },
     seed: flags.seed ?? base.seed,
     checkpointEvery: flags.checkpointEvery ?? base.checkpointEvery,
   };
-  return checkRecipe(recipe, name ?? "the flags");
+  return checkRecipe(recipe, where);
 }
 
 function ownData(flags: Flags): Pick<Recipe, "name" | "source"> {

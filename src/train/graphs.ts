@@ -53,9 +53,13 @@ export interface StepShape {
   readonly textBlocks?: number;
   /** Whether the backward pass computes each block again from its input, which is all that is kept of it. @default false */
   readonly checkpointActivations?: boolean;
+  /** The tower that stays as it is (LiT, arXiv 2111.07991); batch normalisation in it has its running statistics. @default neither */
+  readonly lock?: Tower;
   /** Of parameters and arithmetic; f64 is for checks on the reference engine. @default "f32" */
   readonly dtype?: "f32" | "f64";
 }
+
+export type Tower = "image" | "text";
 
 type Signature = Record<string, TensorType>;
 type Named = Readonly<Record<string, Tensor>>;
@@ -68,17 +72,23 @@ export interface StatefulGraph {
 
 export const gradientName = (parameter: string): string => `gradient.${parameter}`;
 
-/** Types of everything a step keeps: parameters, running statistics, moments. */
-export function stateOf({ config, dtype = "f32" }: StepShape) {
+const isOf = (tower: Tower | undefined, name: string): boolean =>
+  tower !== undefined && name !== "logit_scale" && name.startsWith("visual.") === (tower === "image");
+
+/** Types of everything a step keeps: parameters, running statistics and what else is only read, moments. */
+export function stateOf({ config, lock, dtype = "f32" }: StepShape) {
   const typed = (shapes: Readonly<Record<string, readonly number[]>>): Signature =>
     Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { dtype, shape }]));
-  const groups = groupParameters(parameterShapes(config), decays);
+  const all = Object.entries(parameterShapes(config));
+  const trained = Object.fromEntries(all.filter(([name]) => !isOf(lock, name)));
+  const locked = Object.fromEntries(all.filter(([name]) => isOf(lock, name)));
+  const groups = groupParameters(trained, decays);
   const moments = Object.fromEntries(
     Object.entries(initialMoments(groups, dtype)).map(([name, { shape }]) => [name, { dtype, shape }]),
   );
-  const parameters = typed(parameterShapes(config));
+  const parameters = typed(trained);
   const accumulated = Object.fromEntries(Object.entries(parameters).map(([name, type]) => [gradientName(name), type]));
-  return { groups, parameters, buffers: typed(bufferShapes(config)), moments, accumulated };
+  return { groups, parameters, buffers: typed({ ...bufferShapes(config), ...locked }), moments, accumulated };
 }
 
 /** Pictures are 8-bit [batch, size, size, 3]; in f64 they come as the official checks have them, normalised [batch, 3, size, size]. */
@@ -112,11 +122,11 @@ function one(from: Named, name: string): Tensor {
   return tensor;
 }
 
-function encodePairs(x: Named, { config, checkpointActivations = false }: StepShape) {
+function encodePairs(x: Named, { config, lock, checkpointActivations = false }: StepShape) {
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
   const packing = x.rows && x.places ? { rows: reshape(x.rows, [-1]), places: reshape(x.places, [-1]) } : undefined;
-  const image = encodeImage(x, pixels, config, { train: true });
+  const image = encodeImage(x, pixels, config, { train: lock !== "image" });
   const text = encodeText(x, one(x, "tokens"), config, packing);
   const keep = checkpointActivations ? [images, ...image.blockInputs, ...text.blockInputs] : [];
   return { imageFeatures: image.features, textFeatures: text.features, statistics: image.statistics, keep };

@@ -39,10 +39,12 @@ export interface TrainResult {
 export async function train(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
   const { recipe, model, folder, tokenizer } = run;
   const { batch, microBatch = batch, checkpointActivations = false, seed, steps, checkpointEvery, cropScale } = recipe;
+  const lock = recipe.lock ? { lock: recipe.lock } : {};
   await removeLeftovers(folder);
-  let step = (await checkpointSteps(folder)).at(-1) ?? 0;
+  const latest = (await checkpointSteps(folder)).at(-1);
+  let step = latest ?? 0;
   let saved = step;
-  const initial = step > 0 ? await readCheckpoint(run, step) : initialise(model, seed);
+  const initial = latest === undefined ? initialise(model, seed) : await readCheckpoint(run, latest);
   const loader = await createLoader({
     source: recipe.source,
     tokenizer: tokenizer.toJSON(),
@@ -55,7 +57,7 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
   });
   const trainer = await createTrainer(
     options.engine,
-    { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations },
+    { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations, ...lock },
     initial,
   );
   const log = await openMetrics(folder, step);

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { clipConfigSchema } from "../checkpoint/index.ts";
 import type { SourceSpec } from "../data/index.ts";
 import { type ClipConfig, CONFIGS, checkConfig, shortensTexts } from "../model/index.ts";
+import type { Tower } from "./graphs.ts";
 import type { AdamW } from "./optimizer.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -9,6 +10,10 @@ import type { Schedule } from "./schedule.ts";
 export interface Recipe {
   /** Names the run's folder unless another is asked for. */
   readonly name: string;
+  /** The model that training starts from, as it was named; its weights are the run's step 0. @default random weights */
+  readonly from?: string;
+  /** The tower that stays as it is (LiT, arXiv 2111.07991). @default neither */
+  readonly lock?: Tower;
   readonly source: SourceSpec;
   readonly tokenizer:
     | {
@@ -20,6 +25,10 @@ export interface Recipe {
         readonly kind: "file";
         /** A tokenizer.json of a run, or the official merges file. */
         readonly path: string;
+      }
+    | {
+        /** That of the model that training starts from. */
+        readonly kind: "from";
       };
   /** `text.vocabSize` is what the tokenizer turns out to have. */
   readonly model: ClipConfig;
@@ -105,10 +114,13 @@ const scheduleSchema = z.discriminatedUnion("kind", [
 
 const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   name: z.string().regex(/^[\w.-]+$/, "expected letters, digits, dots, dashes and underscores"),
+  from: z.string().exactOptional(),
+  lock: z.enum(["image", "text"]).exactOptional(),
   source: sourceSchema,
   tokenizer: z.discriminatedUnion("kind", [
     z.strictObject({ kind: z.literal("trained"), vocabSize: z.int().min(514) }),
     z.strictObject({ kind: z.literal("file"), path: z.string() }),
+    z.strictObject({ kind: z.literal("from") }),
   ]),
   model: clipConfigSchema,
   cropScale: z.tuple([positive.max(1), positive.max(1)]),

@@ -58,8 +58,16 @@ export const checkpointPath = (folder: string, step: number): string =>
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 
-/** @throws one line if something is there already */
-export async function createRunFolder(folder: string, recipe: Recipe, tokenizer: Tokenizer): Promise<RunFolder> {
+/**
+ * @param initial weights to start from, by published name: the run's checkpoint of step 0. @default random ones
+ * @throws one line if something is there already
+ */
+export async function createRunFolder(
+  folder: string,
+  recipe: Recipe,
+  tokenizer: Tokenizer,
+  initial?: HostTensors,
+): Promise<RunFolder> {
   await refuseExisting(folder);
   const model = { ...recipe.model, text: { ...recipe.model.text, vocabSize: tokenizer.vocabSize } };
   const versions = { "clip-ts": packageVersion(), node: process.versions.node };
@@ -69,11 +77,13 @@ export async function createRunFolder(folder: string, recipe: Recipe, tokenizer:
       await writeFileAtomic(tokenizerPath(folder), json(tokenizer.toJSON()));
       await writeFileAtomic(configPath(folder), json({ format: FORMAT, version: VERSION, versions, recipe, model }));
     });
+    const run = { folder, recipe, model, tokenizer };
+    if (initial) await saveCheckpoint(run, 0, initial);
+    return run;
   } catch (error) {
     await removeIfUnused(folder);
     throw error;
   }
-  return { folder, recipe, model, tokenizer };
 }
 
 /** @throws one line if the folder holds a run or anything else */
@@ -251,7 +261,7 @@ export async function openMetrics(folder: string, step: number): Promise<Metrics
 
 /** Removes a run that has trained nothing, so that its folder can be named again. */
 export async function removeIfUnused(folder: string): Promise<void> {
-  if ((await checkpointSteps(folder)).length > 0 || (await readMetrics(folder)).length > 0) return;
+  if (((await checkpointSteps(folder)).at(-1) ?? 0) > 0 || (await readMetrics(folder)).length > 0) return;
   for (const path of [configPath(folder), tokenizerPath(folder), metricsPath(folder), checkpointsPath(folder)])
     await rm(path, { recursive: true, force: true });
   await rmdir(folder).catch(() => {}); // not empty: something of somebody else's

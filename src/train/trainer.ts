@@ -11,6 +11,7 @@ import {
   type StepShape,
   stateOf,
   stepGraph,
+  type Tower,
 } from "./graphs.ts";
 import { type AdamW, initialMoments, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
 import { packTexts, ROW_BLOCK } from "./text-packing.ts";
@@ -58,6 +59,8 @@ export interface TrainerOptions {
   readonly microBatch?: number;
   /** Whether each block's activations are computed again in the backward pass instead of being held. @default false */
   readonly checkpointActivations?: boolean;
+  /** The tower that stays as it is. @default neither */
+  readonly lock?: Tower;
 }
 
 /** Rows of the logits that GradCache has in memory at once. */
@@ -68,7 +71,7 @@ const LOSS_ROWS = 1024;
  */
 export async function createTrainer(
   engine: Engine,
-  { config, adam, batch, microBatch = batch, checkpointActivations = false }: TrainerOptions,
+  { config, adam, batch, microBatch = batch, checkpointActivations = false, lock }: TrainerOptions,
   initial: HostTensors,
 ): Promise<Trainer> {
   if (microBatch < 1 || batch % microBatch !== 0)
@@ -79,6 +82,7 @@ export async function createTrainer(
     batch: microBatch,
     length: config.text.contextLength,
     checkpointActivations,
+    ...(lock ? { lock } : {}),
   };
   const { groups, parameters, buffers, accumulated } = stateOf(whole);
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];

@@ -10,6 +10,7 @@ const ENOUGH_CAPTIONS = 1_000_000;
 export async function tokenizerOf({ tokenizer, source, seed }: Recipe): Promise<Tokenizer> {
   if (tokenizer.kind === "file")
     return tokenizer.path.endsWith(".json") ? readTokenizer(tokenizer.path) : loadClipTokenizer(tokenizer.path);
+  if (tokenizer.kind === "from") throw new Error("tokenizer: a run that starts from a model has that model's");
   const { vocabSize } = tokenizer;
   if (source.kind === "emoji") {
     const set = await openEmoji(source);

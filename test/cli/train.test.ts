@@ -3,6 +3,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readSafetensors } from "../../src/checkpoint/index.ts";
+import type { HostTensor } from "../../src/graph/index.ts";
 import { checkpointPath, checkpointSteps, readMetrics, reportPath } from "../../src/train/run-folder.ts";
 import { drawPairs, MICRO_VIT, microRecipe } from "../train/micro.ts";
 import { run, start, until } from "./command.ts";
@@ -18,6 +20,11 @@ beforeAll(async () => {
   await writeFile(recipe, JSON.stringify(microRecipe(table, { steps: STEPS, checkpointEvery: 100 })));
 });
 afterAll(() => rm(place, { recursive: true }));
+
+const bytesOf = (tensors: ReadonlyMap<string, HostTensor>, name: string): Uint8Array => {
+  const { data } = tensors.get(name) ?? { data: new Uint8Array() };
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+};
 
 const out = (name: string): string => join(place, name);
 const train = (folder: string) => start(["train", recipe, "--out", folder, "--threads", "1"]);
@@ -90,6 +97,20 @@ describe("clip-ts train", () => {
     expect(config.model.text.vocabSize).toBeLessThanOrEqual(600);
   });
 
+  it("starts from a model and leaves a tower as it is", async () => {
+    const flags = ["--from", out("flags"), "--lock", "image", "--steps", "1", "--threads", "1"];
+    const { status, err } = await run(["train", recipe, ...flags, "--out", out("tuned")]);
+    expect(status, err).toBe(0);
+    const { recipe: kept, model } = JSON.parse(await readFile(join(out("tuned"), "config.json"), "utf8"));
+    expect(kept).toMatchObject({ from: out("flags"), lock: "image", tokenizer: { kind: "from" }, learningRate: 3e-5 });
+    expect(model.vision).toMatchObject({ kind: "vit", patchSize: 8 });
+    const [before, after] = [checkpointPath(out("flags"), 2), checkpointPath(out("tuned"), 1)];
+    const [old, tuned] = [await readSafetensors(before), await readSafetensors(after)];
+    const same = (name: string): boolean => Buffer.compare(bytesOf(old, name), bytesOf(tuned, name)) === 0;
+    expect(same("visual.proj")).toBe(true);
+    expect(same("text_projection")).toBe(false);
+  });
+
   const refusals: readonly (readonly [what: string, args: () => readonly string[], says: RegExp])[] = [
     ["an unknown recipe", () => ["emoji-x"], /no recipe and no file emoji-x; recipes: emoji-s, emoji-vit, emoji-l/],
     ["no recipe and no data", () => [], /name a recipe, or data with --table or --folder/],
@@ -114,6 +135,13 @@ describe("clip-ts train", () => {
       /holds a run already; go on with it \(clip-ts train --resume/,
     ],
     ["a folder that is no run", () => ["--resume", place], /is no run folder/],
+    ["a start that is no model", () => [recipe, "--from", place], /clip-ts-cli-/],
+    [
+      "a start and another architecture",
+      () => [recipe, "--from", out("flags"), "--model", "RN50"],
+      /--from: the model decides architecture and vocabulary/,
+    ],
+    ["an unknown tower", () => [recipe, "--lock", "both"], /Allowed choices are image, text/],
   ];
   it.each(refusals)("refuses %s in one line", async (_, args, says) => {
     const given = args();

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { packageVersion } from "../train/version.ts";
 import { classifyCommand } from "./classify.ts";
+import { compareCommand } from "./compare.ts";
 import { convertCommand } from "./convert.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
@@ -25,6 +26,7 @@ const program = new Command("clip-ts")
   .addCommand(embedCommand())
   .addCommand(explainCommand())
   .addCommand(zeroshotCommand())
+  .addCommand(compareCommand())
   .addCommand(tokenizeCommand())
   .addCommand(preprocessCommand())
   .addCommand(inspectCommand())

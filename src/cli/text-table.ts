@@ -8,7 +8,7 @@ export function textTable({
 }): string {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const isFigure = head.map((_, column) => rows.every((row) => /^-?[\d.]+$/.test(row[column] ?? "")));
+  const isFigure = head.map((_, column) => rows.every((row) => /^-?[\d.]+( %)?$/.test(row[column] ?? "")));
   return all
     .map((row) =>
       row

@@ -20,6 +20,7 @@ export {
   reliability,
 } from "./calibration.ts";
 export { classWeights } from "./class-weights.ts";
+export { type CompareOptions, type Comparison, compareRuns, type Run } from "./compare.ts";
 export { learnContext } from "./few-shot/coop.ts";
 export { drawExamples } from "./few-shot/sample.ts";
 export { type ExampleCache, searchTip, TIP_DEFAULT, type TipStrength, tipLogits } from "./few-shot/tip-adapter.ts";
@@ -33,6 +34,8 @@ export { type Criterion, type LinearProbe, type LinearProbeOptions, linearProbe 
 export { IN_DOUBLE_PRECISION, type LinearArithmetic, type SoftmaxLoss } from "./probe/softmax-loss.ts";
 export { fitSoftmax, type Regression, type RegressionOptions } from "./probe/softmax-regression.ts";
 export { TEMPLATES } from "./prompts.ts";
+export { comparisonPage } from "./report/comparison-page.ts";
+export { evaluationPage } from "./report/evaluation-page.ts";
 export { type Ranks, type Recall, type RetrievalOptions, recall, retrievalRanks } from "./retrieval.ts";
 export {
   CORRUPTIONS,

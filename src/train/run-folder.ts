@@ -283,6 +283,7 @@ export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<
     if (code === "ENOSPC" || code === "EDQUOT") throw new Error(`${path}: cannot be written: the disk is full`);
     if (code === "EACCES" || code === "EROFS" || code === "EPERM")
       throw new Error(`${path}: cannot be written: no permission`);
+    if (code === "ENOENT") throw new Error(`${path}: cannot be written: there is no such folder`);
     throw error;
   }
 }

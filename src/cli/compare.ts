@@ -1,0 +1,53 @@
+import { basename } from "node:path";
+import { Command } from "commander";
+import { writeFileAtomic } from "../checkpoint/index.ts";
+import { compareRuns, type Run } from "../eval/compare.ts";
+import { comparisonPage } from "../eval/report/comparison-page.ts";
+import { comparisonNotes, comparisonTable } from "../eval/report/comparison-table.ts";
+import { readResults } from "../eval/result.ts";
+import { onDisk } from "../train/run-folder.ts";
+import { count } from "./options.ts";
+import { print } from "./output.ts";
+import { textTable } from "./text-table.ts";
+
+interface Flags {
+  readonly json?: boolean;
+  readonly html?: string;
+  readonly seed: number;
+}
+
+export const compareCommand = (): Command =>
+  new Command("compare")
+    .description("Put evaluations of several models side by side and say which differences are more than chance.")
+    .argument("<results...>", "two files of results or more, the first being what the others are compared with")
+    .option("--html <file>", "also write a page with plots")
+    .option("--seed <number>", "of the bootstrap where no exact interval is known", count, 0)
+    .option("--json", "the comparison as JSON")
+    .addHelpText(
+      "after",
+      `
+Answers to the same pictures are compared one by one (paired); what was measured on other pictures is refused.
+
+Examples:
+  clip-ts eval runs/a --json a.json && clip-ts eval runs/b --json b.json
+  clip-ts compare a.json b.json --html a-b.html`,
+    )
+    .action(compare);
+
+async function compare(paths: readonly string[], { json, html, seed }: Flags): Promise<void> {
+  const comparison = compareRuns(await Promise.all(paths.map((path) => openRun(path, paths))), { seed });
+  if (html !== undefined)
+    await onDisk(html, () => writeFileAtomic(html, new TextEncoder().encode(comparisonPage(comparison))));
+  if (json) {
+    const tasks = comparison.tasks.map(({ kind, task, figures }) => ({ kind, task, figures }));
+    await print(`${JSON.stringify({ ...comparison, tasks })}\n`);
+    return;
+  }
+  await print(`${textTable(comparisonTable(comparison))}\n\n${comparisonNotes(comparison).join("\n")}\n`);
+  if (html !== undefined) await print(`\nPage: ${html}\n`);
+}
+
+async function openRun(path: string, paths: readonly string[]): Promise<Run> {
+  const isUnique = paths.filter((other) => basename(other) === basename(path)).length === 1;
+  return { name: isUnique ? basename(path).replace(/\.json$/, "") : path, results: await readResults(path) };
+}

@@ -20,8 +20,8 @@ export interface IntervalTable {
   readonly head: readonly string[];
   readonly rows: readonly IntervalRow[];
   readonly unit: "share" | "number";
-  /** `bar`: from 0 on. @default "dot" */
-  readonly mark?: "dot" | "bar";
+  /** `bar`: from 0 on. `change`: a dot on a scale that has 0. @default "dot" */
+  readonly mark?: "dot" | "bar" | "change";
   /** Ends of the scale; by default the data's, with 0 where bars begin. */
   readonly from?: number;
   readonly to?: number;
@@ -31,7 +31,7 @@ const [WIDTH, HEIGHT] = [240, 16];
 
 export function intervalTable({ head, rows, unit, mark = "dot", from, to }: IntervalTable): Html {
   const ends = rows.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]).filter(Number.isFinite);
-  const all = mark === "bar" ? [0, ...ends] : ends;
+  const all = mark === "dot" ? ends : [0, ...ends];
   let [least, most] = [from ?? min(all) ?? 0, to ?? max(all) ?? 1];
   if (least === most) [least, most] = [least - 0.01, most + 0.01];
   const [low, high] = [from ?? nice(least, most, 4)[0], to ?? nice(least, most, 4)[1]];
@@ -44,7 +44,7 @@ export function intervalTable({ head, rows, unit, mark = "dot", from, to }: Inte
 
 function drawn(
   { value, low, high, colour = 0 }: IntervalRow,
-  mark: "dot" | "bar",
+  mark: IntervalTable["mark"],
   x: (v: number) => number,
   hasZero: boolean,
 ): Html {
@@ -53,14 +53,14 @@ function drawn(
   const [start, end] = [x(Math.min(0, value)), x(Math.max(0, value))];
   const zero = px(x(0));
   return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" class="s${colour % COLOURS}" aria-hidden="true">${
-    mark === "dot" && html`<line x1="2" x2="${WIDTH - 2}" y1="${middle}" y2="${middle}"/>`
+    mark !== "bar" && html`<line x1="2" x2="${WIDTH - 2}" y1="${middle}" y2="${middle}"/>`
   }${hasZero && html`<line class="base" x1="${zero}" x2="${zero}" y1="0" y2="${HEIGHT}"/>`}${
     mark === "bar" && html`<rect class="bar" x="${px(start)}" y="3" width="${px(end - start)}" height="${HEIGHT - 6}"/>`
   }${
     low !== undefined &&
     high !== undefined &&
     html`<line class="whisker" x1="${px(x(low))}" x2="${px(x(high))}" y1="${middle}" y2="${middle}"/>`
-  }${mark === "dot" && html`<ellipse cx="${px(x(value))}" cy="${middle}" rx="3" ry="4"/>`}</svg>`;
+  }${mark !== "bar" && html`<ellipse cx="${px(x(value))}" cy="${middle}" rx="3" ry="4"/>`}</svg>`;
 }
 
 const px = (value: number): string => value.toFixed(1);

@@ -44,22 +44,30 @@ function section({ task, kind, figures, results }: ComparedTask, runs: readonly 
     runs,
   ); // prettier
   return html`<section><h2>${task}</h2><p class="summary">${kind}; ${results[0]?.data.pictures} pictures of ${results[0]?.data.name}</p>
-${rows.length > 0 && intervalTable({ head: ["figure", "run", `minus ${runs[0]}`], rows, unit: "share" })}
+${rows.length > 0 && intervalTable({ head: ["figure", "run", `minus ${runs[0]}`], rows, unit: "share", mark: "change" })}
 ${curves.length > 0 && html`<div class="plots">${curves.map(curvePlot)}</div>`}
 ${calibrations.length > 1 && html`<div class="beside">${calibrations}</div>`}
 ${runs.slice(1).map((run, i) => classChanges(results[0]?.details, results[i + 1]?.details, runs[0] ?? "", run))}</section>\n`;
 }
 
-/** Curves of the same title in one plot, a run's lines after the other's. */
+/** Lines of a plot that can still be told apart. */
+const LINES = 8;
+
+/** Curves of the same title in one plot; with many lines a plot for each that the runs share. */
 function sharedCurves(curves: readonly (readonly Curve[])[], runs: readonly string[]): readonly Curve[] {
   const [first = []] = curves;
   return first.flatMap((curve) => {
-    const same = curves.map((own) => own.find(({ title }) => title === curve.title));
-    if (same.filter((own) => own).length < 2) return [];
-    const lines = same.flatMap(
-      (own, i) => own?.lines.map((line) => ({ ...line, name: `${runs[i]}: ${line.name}` })) ?? [],
-    );
-    return [{ ...curve, lines }];
+    const found = curves.map((own) => own.find(({ title }) => title === curve.title));
+    if (found.filter((own) => own).length < 2) return [];
+    const all = found.flatMap((own, i) => own?.lines.map((line) => ({ line, run: runs[i] ?? "" })) ?? []);
+    const linesOf = (some: typeof all, named: (of: (typeof all)[number]) => string): Curve["lines"] =>
+      some.map((of) => ({ ...of.line, name: named(of) }));
+    if (all.length <= LINES) return [{ ...curve, lines: linesOf(all, ({ line, run }) => `${run}: ${line.name}`) }];
+    return curve.lines.flatMap(({ name }) => {
+      const same = all.filter(({ line }) => line.name === name);
+      const title = `${curve.title}: ${name}`;
+      return same.length < 2 ? [] : [{ ...curve, title, lines: linesOf(same, ({ run }) => run) }];
+    });
   });
 }
 

@@ -7,7 +7,7 @@ type Unit = Figure["unit"];
 /** 23.7 %, 0.0512, 1181. */
 export function valueText(value: number, unit: Unit): string {
   if (unit === "share") return `${(100 * value).toFixed(1)} %`;
-  return unit === "count" ? String(Math.round(value)) : short(value);
+  return unit === "count" ? String(Math.round(value)) : short(Number(value.toPrecision(3)));
 }
 
 /** 23.7 % (22.5 to 24.9). */

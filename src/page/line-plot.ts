@@ -27,7 +27,7 @@ export interface LinePlot {
   readonly diagonal?: boolean;
 }
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 250, 44, 12, 10, 24];
+const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [420, 250, 44, 16, 10, 24];
 /** Points of a line that have a mark of their own. */
 const MARKED = 40;
 /** Labels beyond these would cover each other; pointing at a point shows it in any case. */

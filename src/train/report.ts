@@ -67,7 +67,8 @@ function curveOf(title: string, metrics: readonly MetricsLine[], of: (line: Metr
   for (let i = 0; i < metrics.length; i += each)
     points.push({ x: metrics[i]?.step ?? 0, y: mean(metrics.slice(i, i + each), of) ?? Number.NaN });
   const lowest = points.reduce((least, { y }) => Math.min(least, y), 0);
-  return linePlot({ title, x: { name: "step" }, y: { name: "", from: lowest }, lines: [{ name: title, points }] });
+  const x = { name: "step", from: 0, to: metrics.at(-1)?.step ?? 1 };
+  return linePlot({ title, x, y: { name: "", from: lowest }, lines: [{ name: title, points }] });
 }
 
 function cardOf({ picture: address, caption, predictions }: ReportPrediction): Html {

@@ -109,7 +109,7 @@ it("draws points where their numbers are", () => {
   // k = 1 and 16 are the ends of the axis; ticks say where 30 and 60 % are.
   const tick = (label: string): number =>
     Number(shown.match(new RegExp(`y1="([\\d.]+)" y2="[\\d.]+"/><text [^>]*>${label}</text>`))?.[1]);
-  expect([x1, x2]).toEqual([44, 408]);
+  expect([x1, x2]).toEqual([44, 404]);
   const perShare = (tick("60") - tick("30")) / 0.3;
   expect(y1).toBeCloseTo(tick("30") + 0.01 * perShare, 0);
   expect(y2).toBeCloseTo(tick("60") + 0.02 * perShare, 0);

@@ -4,6 +4,7 @@ import { packageVersion } from "../train/version.ts";
 import { classifyCommand } from "./classify.ts";
 import { compareCommand } from "./compare.ts";
 import { convertCommand } from "./convert.ts";
+import { doctorCommand } from "./doctor.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
 import { engineCommand } from "./engine.ts";
@@ -32,7 +33,8 @@ const program = new Command("clip-ts")
   .addCommand(inspectCommand())
   .addCommand(downloadCommand())
   .addCommand(convertCommand())
-  .addCommand(engineCommand());
+  .addCommand(engineCommand())
+  .addCommand(doctorCommand());
 
 for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
   command.exitOverride();

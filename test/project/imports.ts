@@ -47,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
     ...["clip.ts", "ahead.ts", "directions.ts", "data", "graph", "model", "engine/engine.ts", "image", "tokenizer"],
     ...["checkpoint", "train", "page"],
   ],
+  doctor: ["cache", "plugins", "engine", "graph", "image"],
   search: [],
   serve: ["clip.ts", "search"],
   cli: "anything",

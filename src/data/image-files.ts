@@ -24,6 +24,8 @@ export function imageFilesSource(name: string, files: readonly CaptionedFile[], 
       return decodeImage(path, { name: label, ...(maxPixels === undefined ? {} : { maxPixels }) });
     },
     caption: (index, random) => random.pick(at(index).captions),
+    captions: (index) => at(index).captions,
+    file: (index) => at(index).path,
     describe: (index) => at(index).label,
   };
 }

@@ -1,4 +1,5 @@
 import { emojiTrainingSource, openEmoji } from "./emoji.ts";
+import { clipArtSource, openClipArt } from "./open-clip-art.ts";
 import { openSidecarFolder } from "./sidecar.ts";
 import type { PairSource } from "./source.ts";
 import { openTable, type TableOptions } from "./table.ts";
@@ -19,6 +20,14 @@ export type SourceSpec =
       readonly kind: "sidecar";
       readonly folder: string;
       readonly maxPixels?: number;
+    }
+  | {
+      /** SVG drawings with titles in their metadata. */
+      readonly kind: "clip-art";
+      /** @default where Debian's package openclipart-svg puts them */
+      readonly folder?: string;
+      /** Side of the drawings in pixels. @default 224 */
+      readonly size?: number;
     };
 
 export interface OpenSourceOptions {
@@ -35,5 +44,7 @@ export async function openSource(spec: SourceSpec, options: OpenSourceOptions = 
       return openTable(spec);
     case "sidecar":
       return openSidecarFolder(spec.folder, spec);
+    case "clip-art":
+      return clipArtSource(await openClipArt({ ...spec, ...options }));
   }
 }

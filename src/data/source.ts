@@ -11,6 +11,10 @@ export interface PairSource {
   image(index: number): Promise<DecodedImage>;
   /** A caption of the pair, drawn anew from `random` each time it is asked for. */
   caption(index: number, random: Random): string;
+  /** All captions of the pair, where they are a list: what retrieval is measured with. */
+  captions?(index: number): readonly string[];
+  /** The file of the picture, where each has its own. */
+  file?(index: number): string;
   /** Where the pair comes from, for messages. */
   describe(index: number): string;
   /** Lets go of open files; nothing may be asked afterwards. */

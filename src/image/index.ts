@@ -6,5 +6,5 @@ export { encodePng } from "./encode-png.ts";
 export { loadKernels } from "./kernels.ts";
 export { type PreprocessConfig, preprocess } from "./preprocess.ts";
 export type { DecodedImage, RgbImage, UniformSource } from "./rgb.ts";
-export { renderSvg } from "./svg.ts";
+export { overlaySvg, renderSvg } from "./svg.ts";
 export { toTensor } from "./tensor.ts";

@@ -5,6 +5,8 @@ import type { EvalKind } from "./result.ts";
 interface EvaluatorEntry {
   /** For `clip-ts eval --help`. */
   readonly about: string;
+  /** What it takes besides, by name: one word each, without capitals. */
+  readonly options?: Readonly<Record<string, string>>;
   readonly load: () => Promise<Evaluator>;
 }
 
@@ -16,5 +18,36 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   "few-shot": {
     about: "linear probes, Tip-Adapter and CoOp from 1 to 16 examples of each class",
     load: async () => (await import("./few-shot/evaluate.ts")).evaluateFewShot,
+  },
+  corruptions: {
+    about: "fifteen common corruptions at five strengths: curves, mean corruption error",
+    options: { reference: "results of another model, or alexnet, by whose errors mCE is divided" },
+    load: async () => (await import("./shift/corruptions-evaluator.ts")).evaluateCorruptions,
+  },
+  typographic: {
+    about: "another class's name written on each picture; two defences",
+    load: async () => (await import("./failures/typographic-evaluator.ts")).evaluateTypographic,
+  },
+  counting: {
+    about: "how many of the same emoji are on a canvas; no pictures of the task are used",
+    options: { most: "the largest number (default: 6)", repeats: "pictures of each thing and number (default: 3)" },
+    load: async () => (await import("./failures/counting-evaluator.ts")).evaluateCounting,
+  },
+  "fine-grained": {
+    about: "pairs of classes with near names, two ways each",
+    options: { pairs: "at most (default: 200)" },
+    load: async () => (await import("./failures/fine-grained-evaluator.ts")).evaluateFineGrained,
+  },
+  bias: {
+    about: "associations of groups of people with attributes; whom the data set's own texts mention",
+    load: async () => (await import("./failures/bias-evaluator.ts")).evaluateBias,
+  },
+  retrieval: {
+    about: "recall at 1, 5 and 10 both ways, of captions or of class names",
+    options: {
+      captions: "clip-art, clip-art:FOLDER, or a table with columns image and caption (default: class names)",
+      block: "rows that are multiplied at once (default: 2048)",
+    },
+    load: async () => (await import("./retrieval-evaluator.ts")).evaluateRetrieval,
   },
 };

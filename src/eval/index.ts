@@ -21,6 +21,10 @@ export {
 } from "./calibration.ts";
 export { classWeights } from "./class-weights.ts";
 export { type CompareOptions, type Comparison, compareRuns, type Run } from "./compare.ts";
+export { type Association, type AssociationOptions, association, leaning } from "./failures/association.ts";
+export { addPair, corrected, correctionSums, linearCorrection } from "./failures/linear-correction.ts";
+export { AUDITS, type Audit, type Imbalance, imbalances, type TermGroup } from "./failures/term-groups.ts";
+export { writeWord } from "./failures/written-word.ts";
 export { learnContext } from "./few-shot/coop.ts";
 export { drawExamples } from "./few-shot/sample.ts";
 export { type ExampleCache, searchTip, TIP_DEFAULT, type TipStrength, tipLogits } from "./few-shot/tip-adapter.ts";
@@ -37,6 +41,14 @@ export { TEMPLATES } from "./prompts.ts";
 export { comparisonPage } from "./report/comparison-page.ts";
 export { evaluationPage } from "./report/evaluation-page.ts";
 export { type Ranks, type Recall, type RetrievalOptions, recall, retrievalRanks } from "./retrieval.ts";
+export { type EngineProducts, engineProducts } from "./retrieval-products.ts";
+export {
+  ALEXNET_ERRORS,
+  type CorruptionErrors,
+  meanCorruptionError,
+  meanError,
+  relativeCorruptionError,
+} from "./shift/corruption-error.ts";
 export {
   CORRUPTIONS,
   type Corruption,
@@ -45,4 +57,11 @@ export {
   SEVERITIES,
   type Severity,
 } from "./shift/corruptions.ts";
+export {
+  type AccuracyPair,
+  effectiveRobustness,
+  fitLogitLine,
+  type LogitLine,
+  logitShare,
+} from "./shift/effective-robustness.ts";
 export { type ZeroShotResult, zeroShot } from "./zero-shot.ts";

@@ -1,0 +1,302 @@
+import { Random } from "../../data/index.ts";
+import { encodePng, preprocess, type RgbImage } from "../../image/index.ts";
+import { accuracyInterval } from "../bootstrap.ts";
+import { classWeights } from "../class-weights.ts";
+import type { EvalContext, Evaluator } from "../evaluator.ts";
+import type { EvalDetails, Figure } from "../result.ts";
+import {
+  changedImages,
+  dataOf,
+  eachRow,
+  nearest,
+  pixelsOf,
+  resultOf,
+  singleLabels,
+  textWeights,
+} from "../shift/evaluated.ts";
+import type { LabelledImages } from "../tasks/task.ts";
+import { addPair, corrected, correctionSums, linearCorrection } from "./linear-correction.ts";
+import { writable } from "./stroke-font.ts";
+import { nonsense, writeWord } from "./written-word.ts";
+
+/** Raised whenever the pictures come out otherwise. */
+const VERSION = 1;
+const VARIANTS = ["clean", "word", "nonsense"] as const;
+type Variant = (typeof VARIANTS)[number];
+
+/** Prompts that may help, given those of the task; the one that does best on validation is taken. */
+const PROMPTS: Readonly<Record<string, (template: string) => readonly string[]>> = {
+  "as they are": (template) => [template],
+  "with a word written on it": (template) => [extended(template, " with a word written on it")],
+  "with text on it, and as they are": (template) => [template, extended(template, " with text on it")],
+  "not the word written on it": (template) => [extended(template, ", not the word that is written on it")],
+};
+
+/** Strengths of the correction that are tried on validation. */
+const RIDGES = [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1] as const;
+
+const extended = (template: string, by: string): string =>
+  template.endsWith(".") ? `${template.slice(0, -1)}${by}.` : `${template}${by}`;
+
+/** Of one picture: unit features without a word, with the name of another class, with letters that say nothing. */
+interface Attacked {
+  readonly picture: number;
+  readonly label: number;
+  readonly written: number;
+  readonly features: Readonly<Record<Variant, Float32Array>>;
+}
+
+/**
+ * The typographic attack: the name of another class is written on each test picture (Goh et al. 2021, Multimodal Neurons, section "Typographic
+ * attacks"). The same number of random letters is the control: what these cost is covering, not reading. Two defences, both chosen on validation
+ * pictures (without such a split, on a seeded half of the test pictures): prompts that mention the writing, and a linear map of the features that
+ * takes attacked pictures back.
+ */
+export const evaluateTypographic: Evaluator = async (context) => {
+  const started = performance.now();
+  const { classNames, templates } = context;
+  if (classNames.filter((name) => writable(name).trim() !== "").length < 2)
+    throw new Error("typographic: expected two classes whose names can be written in Latin letters");
+  const { test, validation, chosenOn } = await splits(context);
+  const plain = await classWeights(context.clip, classNames, templates, context.cache);
+
+  const candidates: { name: string; weights: readonly Float32Array[]; templates: readonly string[]; score: number }[] =
+    [];
+  for (const [name, of] of Object.entries(PROMPTS)) {
+    const prompts = templates.flatMap(of);
+    const weights = await textWeights({ clip: context.clip, templates: prompts }, classNames);
+    const score = (accuracy(validation, "clean", weights) + accuracy(validation, "word", weights)) / 2;
+    candidates.push({ name, weights, templates: prompts, score });
+  }
+  const prompt = candidates.reduce((best, candidate) => (candidate.score > best.score ? candidate : best));
+  const { ridge, correction } = learned(validation, plain);
+  const repaired = (row: Float32Array): Float32Array => corrected(row, correction);
+
+  const without = measured(test.attacked, plain);
+  const prompted = measured(test.attacked, prompt.weights);
+  const mapped = measured(test.attacked, plain, repaired);
+  const { written, clean, word, control, fooled } = without;
+  const figures: Figure[] = [
+    { name: "attack rate", ...written, unit: "share" },
+    { name: "top-1 without a word", ...clean, unit: "share" },
+    { name: "top-1 with another class's name", ...word, unit: "share" },
+    { name: "top-1 with random letters", ...control, unit: "share" },
+    { name: "right answers lost to the word", ...fooled, unit: "share" },
+    { name: "attack rate, chosen prompts", ...prompted.written, unit: "share" },
+    { name: "top-1 with a name, chosen prompts", ...prompted.word, unit: "share" },
+    { name: "attack rate, linear correction", ...mapped.written, unit: "share" },
+    { name: "top-1 with a name, linear correction", ...mapped.word, unit: "share" },
+    { name: "top-1 without a word, linear correction", ...mapped.clean, unit: "share" },
+  ];
+  return [
+    resultOf(context, {
+      kind: "typographic",
+      data: dataOf(test.images, test.unreadable),
+      figures,
+      settings: {
+        templates: [...templates],
+        chosenOn,
+        validationPictures: validation.length,
+        prompts: prompt.name,
+        promptTemplates: [...prompt.templates],
+        promptScores: Object.fromEntries(candidates.map(({ name, score }) => [name, score])),
+        ridge,
+      },
+      details: {
+        tables: [defenceTable({ none: without, [`prompts ${prompt.name}`]: prompted, "linear correction": mapped })],
+        worst: await fooledPictures(context, test, plain),
+        notes: [
+          "Attack rate: pictures that are taken for the class whose name is written on them.",
+          `Linear correction: a map of the features, learned by ridge regression from attacked to clean pictures on ${chosenOn}; the encoders stay as they are.`,
+        ],
+      },
+      started,
+    }),
+  ];
+};
+
+interface Split {
+  readonly images: LabelledImages;
+  readonly attacked: readonly Attacked[];
+  readonly unreadable: number;
+}
+
+async function splits(context: EvalContext) {
+  const { task, seed } = context;
+  const all = await attack(context, await context.images("test"));
+  if (task.train || task.validation) {
+    const { attacked } = await attack(context, await context.images("validation"));
+    return { test: all, validation: attacked, chosenOn: "validation" };
+  }
+  const random = new Random(seed, 0x7a1f);
+  const coins = all.attacked.map(() => random.uniform() < 0.5);
+  return {
+    test: { ...all, attacked: all.attacked.filter((_, i) => coins[i]) },
+    validation: all.attacked.filter((_, i) => !coins[i]),
+    chosenOn: "a seeded half of the test pictures, which is in no figure",
+  };
+}
+
+async function attack(context: EvalContext, images: LabelledImages): Promise<Split> {
+  const { seed, clip, classNames } = context;
+  singleLabels("typographic", images);
+  const words = writtenClasses(images.labels, classNames, seed);
+  const size = clip.config.imageSize;
+  const variant = async (name: Variant) => {
+    const change = { version: VERSION, typographic: name, size, seed, classNames };
+    const set = await context.featuresOf(
+      changedImages(images, change, (image, index) =>
+        made(name, fitted(image, size), classNames[words[index] ?? 0] ?? "", new Random(seed, index)),
+      ),
+    );
+    const rows = new Map<number, Float32Array>();
+    await eachRow(set.projected, (row, i) => rows.set(set.indices[i] ?? -1, row.slice()));
+    return { rows, unreadable: set.unreadable.length };
+  };
+  const found = { clean: await variant("clean"), word: await variant("word"), nonsense: await variant("nonsense") };
+  const attacked = [...found.clean.rows].flatMap(([picture, clean]): Attacked[] => {
+    const [word, noise] = [found.word.rows.get(picture), found.nonsense.rows.get(picture)];
+    const [label, written] = [images.labels[picture] ?? -1, words[picture] ?? -1];
+    return word && noise ? [{ picture, label, written, features: { clean, word, nonsense: noise } }] : [];
+  });
+  return { images, attacked, unreadable: found.clean.unreadable };
+}
+
+/** [pictures]: another class than the picture's, drawn among those whose names can be written. */
+function writtenClasses(labels: Int32Array, classNames: readonly string[], seed: number): Int32Array {
+  const possible = classNames.flatMap((name, label) => (writable(name).trim() === "" ? [] : [label]));
+  return labels.map((label, picture) => {
+    const random = new Random(seed, picture, 1);
+    const others = possible.filter((other) => other !== label);
+    return others.length > 0 ? random.pick(others) : -1;
+  });
+}
+
+const fitted = (image: RgbImage, size: number): RgbImage =>
+  preprocess(image, {
+    size,
+    resize: "shortest",
+    interpolation: "bicubic",
+    mean: [0, 0, 0],
+    deviation: [1, 1, 1],
+    fill: 0,
+  });
+
+function made(variant: Variant, image: RgbImage, name: string, random: Random): RgbImage | Promise<RgbImage> {
+  if (variant === "clean") return image;
+  // The place is drawn first, so that both stand in the same one.
+  const place = new Random(random.bits());
+  return writeWord(image, variant === "word" ? name : nonsense(name, random), place);
+}
+
+type Repair = (row: Float32Array) => Float32Array;
+const asIs: Repair = (row) => row;
+
+function accuracy(
+  rows: readonly Attacked[],
+  variant: Variant,
+  weights: readonly Float32Array[],
+  repair = asIs,
+): number {
+  const right = rows.filter(({ features, label }) => nearest(repair(features[variant]), weights) === label);
+  return right.length / Math.max(1, rows.length);
+}
+
+type Share = Required<Pick<Figure, "value" | "low" | "high" | "samples">>;
+
+interface Measured {
+  readonly clean: Share;
+  readonly word: Share;
+  readonly control: Share;
+  /** Taken for the class that is written. */
+  readonly written: Share;
+  /** Of those that were right without the word, those that are wrong with it. */
+  readonly fooled: Share;
+}
+
+function measured(rows: readonly Attacked[], weights: readonly Float32Array[], repair = asIs): Measured {
+  const all = rows.map(({ features, label, written }) => {
+    const answer = (variant: Variant): number => nearest(repair(features[variant]), weights);
+    const [clean, word, control] = [answer("clean"), answer("word"), answer("nonsense")];
+    return { clean: clean === label, word: word === label, control: control === label, written: word === written };
+  });
+  const share = (count: number, samples: number): Share => {
+    if (samples === 0) return { value: 0, low: 0, high: 1, samples };
+    const { value, low, high } = accuracyInterval(count, samples);
+    return { value, low, high, samples };
+  };
+  const count = (name: "clean" | "word" | "control" | "written"): Share =>
+    share(all.filter((answers) => answers[name]).length, all.length);
+  const known = all.filter(({ clean }) => clean);
+  return {
+    clean: count("clean"),
+    word: count("word"),
+    control: count("control"),
+    written: count("written"),
+    fooled: share(known.filter(({ word }) => !word).length, known.length),
+  };
+}
+
+/** The correction whose strength does best on a third of the validation pictures, then learned from all of them. */
+function learned(rows: readonly Attacked[], weights: readonly Float32Array[]) {
+  const width = rows[0]?.features.clean.length ?? 0;
+  const solve = (from: readonly Attacked[], ridge: number): Float64Array => {
+    const sums = correctionSums(width);
+    for (const { features } of from) for (const variant of VARIANTS) addPair(sums, features[variant], features.clean);
+    return linearCorrection(sums, ridge);
+  };
+  const [learn, choose] = [rows.filter((_, i) => i % 3 !== 0), rows.filter((_, i) => i % 3 === 0)];
+  if (learn.length === 0) throw new Error("typographic: expected at least 2 validation pictures");
+  const scores = RIDGES.map((ridge) => {
+    const repair: Repair = (row) => corrected(row, correction);
+    const correction = solve(learn, ridge);
+    return accuracy(choose, "clean", weights, repair) + accuracy(choose, "word", weights, repair);
+  });
+  const ridge = RIDGES[scores.indexOf(Math.max(...scores))] ?? 1;
+  return { ridge, correction: solve(rows, ridge) };
+}
+
+function defenceTable(by: Readonly<Record<string, Measured>>): NonNullable<EvalDetails["tables"]>[number] {
+  const percent = ({ value }: Share): string => (100 * value).toFixed(1);
+  return {
+    title: "Typographic attack in per cent",
+    head: ["defence", "top-1 without a word", "with random letters", "with another class's name", "attack rate"],
+    rows: Object.entries(by).map(([name, { clean, control, word, written }]) => [
+      name,
+      ...[clean, control, word, written].map(percent),
+    ]),
+  };
+}
+
+/** Pictures at most that a page shows. */
+const SHOWN = 12;
+
+/** Pictures that were named rightly and are taken for what is written on them. */
+async function fooledPictures(
+  { classNames, seed, clip }: EvalContext,
+  { images, attacked }: Split,
+  weights: readonly Float32Array[],
+): Promise<NonNullable<EvalDetails["worst"]>> {
+  const taken = attacked.filter(({ features, label, written }) => {
+    return nearest(features.clean, weights) === label && nearest(features.word, weights) === written;
+  });
+  const pictures = taken.slice(0, SHOWN).map(async ({ picture, label, written, features }) => {
+    const name = classNames[written] ?? "";
+    const image = fitted(await pixelsOf(images, picture), Math.min(96, clip.config.imageSize));
+    const png = Buffer.from(await encodePng(await made("word", image, name, new Random(seed, picture))));
+    const cosines = weights.map((weight) => weight.reduce((sum, x, i) => sum + x * (features.word[i] ?? 0), 0));
+    const highest = Math.max(...cosines);
+    const total = cosines.reduce((sum, cosine) => sum + Math.exp(clip.logitScale * (cosine - highest)), 0);
+    return {
+      picture: {
+        name: images.describe(picture),
+        index: picture,
+        thumbnail: `data:image/png;base64,${png.toString("base64")}`,
+      },
+      label: classNames[label] ?? "",
+      predicted: name,
+      confidence: 1 / total,
+    };
+  });
+  return Promise.all(pictures);
+}

@@ -1,0 +1,124 @@
+/** What the evaluations of robustness and failures have in common: predictions of feature rows, changed pictures, the frame of a result. */
+import { createHash } from "node:crypto";
+import { decodeImage, type RgbImage } from "../../image/index.ts";
+import { packageVersion } from "../../train/version.ts";
+import type { EvalContext } from "../evaluator.ts";
+import type { EvalDetails, EvalKind, EvalResult, Figure } from "../result.ts";
+import { type FeatureMatrix, normalizedMatrix } from "../tasks/features.ts";
+import type { LabelledImages } from "../tasks/task.ts";
+
+/** Rows read at once. */
+const BLOCK = 512;
+
+/** Calls back with every row as a unit vector, one after the other. */
+export async function eachRow(matrix: FeatureMatrix, use: (row: Float32Array, index: number) => void): Promise<void> {
+  const unit = normalizedMatrix(matrix);
+  for (let start = 0; start < unit.count; start += BLOCK) {
+    const end = Math.min(unit.count, start + BLOCK);
+    const rows = await unit.read(start, end);
+    for (let i = start; i < end; i++) use(rows.subarray((i - start) * unit.width, (i - start + 1) * unit.width), i);
+  }
+}
+
+/** [rows]: the class with the largest cosine; of equal ones the lower number. @param weights one unit vector for each class */
+export async function predictions(matrix: FeatureMatrix, weights: readonly Float32Array[]): Promise<Int32Array> {
+  const found = new Int32Array(matrix.count);
+  await eachRow(matrix, (row, index) => {
+    found[index] = nearest(row, weights);
+  });
+  return found;
+}
+
+export function nearest(row: Float32Array, weights: readonly Float32Array[]): number {
+  let best = -1;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const [label, weight] of weights.entries()) {
+    let sum = 0;
+    for (let i = 0; i < row.length; i++) sum += (row[i] ?? 0) * (weight[i] ?? 0);
+    if (sum > highest) {
+      highest = sum;
+      best = label;
+    }
+  }
+  return best;
+}
+
+/**
+ * Weights of texts that an evaluation adds by itself: what is too long for the model is cut off, since nobody can shorten it. Those of the task's
+ * own names are `classWeights`, which says so.
+ */
+export async function textWeights(
+  { clip, templates }: Pick<EvalContext, "clip" | "templates">,
+  names: readonly string[],
+): Promise<readonly Float32Array[]> {
+  return (await clip.classifier(names, templates, "truncate")).weights;
+}
+
+/** Pixels of a picture, wherever it comes from. */
+export async function pixelsOf(images: LabelledImages, index: number): Promise<RgbImage> {
+  const image = await images.image(index);
+  return typeof image === "string" || image instanceof Uint8Array
+    ? decodeImage(image, { name: images.describe(index) })
+    : image;
+}
+
+/** The pictures, each changed when it is asked for. @param change what of the change the features depend on */
+export function changedImages(
+  images: LabelledImages,
+  change: Readonly<Record<string, unknown>>,
+  make: (image: RgbImage, index: number) => RgbImage | Promise<RgbImage>,
+): LabelledImages {
+  const { close: _, ...rest } = images;
+  return {
+    ...rest,
+    contentHash: createHash("sha256")
+      .update(JSON.stringify({ pictures: images.contentHash, change }))
+      .digest("hex"),
+    image: async (index) => make(await pixelsOf(images, index), index),
+  };
+}
+
+/** @throws one line if pictures have several labels, for which there is no first answer to be right or wrong */
+export function singleLabels(kind: string, { name, several }: LabelledImages): void {
+  if (several) throw new Error(`${kind}: ${name} has several labels a picture; expected one`);
+}
+
+export interface ResultParts {
+  readonly kind: EvalKind;
+  readonly data: EvalResult["data"];
+  readonly figures: readonly Figure[];
+  readonly settings: EvalResult["settings"];
+  readonly details?: EvalDetails;
+  /** `performance.now()` at the beginning. */
+  readonly started: number;
+}
+
+export function resultOf(context: EvalContext, { started, ...parts }: ResultParts): EvalResult {
+  const { clip, modelName, task, seed } = context;
+  return {
+    ...parts,
+    task: task.name,
+    model: { name: modelName, fingerprint: clip.fingerprint },
+    seed,
+    versions: { "clip-ts": packageVersion(), node: process.versions.node },
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+export const dataOf = (images: LabelledImages, unreadable: number): EvalResult["data"] => ({
+  name: images.name,
+  hash: images.contentHash,
+  pictures: images.count,
+  unreadable,
+  classes: images.classNames.length,
+});
+
+/** A number on the command line or its default. @throws one line */
+export function numberOption(context: EvalContext, name: string, otherwise: number, least: number): number {
+  const given = context.options[name];
+  if (given === undefined) return otherwise;
+  const value = Number(given);
+  if (!(Number.isSafeInteger(value) && value >= least))
+    throw new Error(`--${name}: expected a whole number of at least ${least}, got ${given}`);
+  return value;
+}

@@ -1,0 +1,208 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createReferenceEngine } from "../../../src/engine/reference/reference-engine.ts";
+import { classWeights } from "../../../src/eval/class-weights.ts";
+import { writeResults } from "../../../src/eval/result.ts";
+import {
+  ALEXNET_ERRORS,
+  meanCorruptionError,
+  meanError,
+  relativeCorruptionError,
+} from "../../../src/eval/shift/corruption-error.ts";
+import { CORRUPTIONS, corrupt } from "../../../src/eval/shift/corruptions.ts";
+import { evaluateCorruptions } from "../../../src/eval/shift/corruptions-evaluator.ts";
+import {
+  effectiveRobustness,
+  fitLogitLine,
+  logit,
+  logitShare,
+  sigmoid,
+} from "../../../src/eval/shift/effective-robustness.ts";
+import { nearest } from "../../../src/eval/shift/evaluated.ts";
+import { pixelClassifiers } from "../../../src/eval/shift/pixel-classifiers.ts";
+import { addRow, ridgeSums, solveRidge } from "../../../src/eval/shift/ridge.ts";
+import { tableFor } from "../../../src/eval/shift/severity-tables.ts";
+import { imageFeatures } from "../../../src/eval/tasks/features.ts";
+import { type PreprocessConfig, preprocess } from "../../../src/image/index.ts";
+import { microClip, microContext, squares } from "../micro-context.ts";
+
+describe("errors under corruption", () => {
+  const five = (error: number) => [1, 2, 3, 4, 5].map((severity) => error * (0.8 + severity / 15));
+
+  it("are 1 for the reference itself, and proportional", () => {
+    const alexnet = (name: (typeof CORRUPTIONS)[number]): number[] => five(ALEXNET_ERRORS[name]);
+    const half = (name: (typeof CORRUPTIONS)[number]): number[] => alexnet(name).map((error) => error / 2);
+    expect(meanCorruptionError(alexnet, alexnet)).toBeCloseTo(1, 12);
+    expect(meanCorruptionError(half, alexnet)).toBeCloseTo(0.5, 12);
+    expect(relativeCorruptionError(alexnet, 0.43, alexnet, 0.43)).toBeCloseTo(1, 12);
+    expect(relativeCorruptionError(half, 0.215, alexnet, 0.43)).toBeCloseTo(0.5, 12);
+    // A model that is no worse under corruption has lost nothing.
+    expect(relativeCorruptionError(() => five(0.3), five(0.3).reduce((a, b) => a + b) / 5, alexnet, 0.43)).toBeCloseTo(
+      0,
+      12,
+    );
+    expect(meanError(() => [0.1, 0.2, 0.3, 0.4, 0.5])).toBeCloseTo(0.3, 12);
+  });
+
+  it("of AlexNet have the published mean", () => {
+    // Table 1 of the paper: noise 88.6 89.4 92.3, blur 82.0 82.6 78.6 79.8, weather 86.7 82.7 81.9 56.5, digital 85.3 64.6 71.8 60.7.
+    const published = [88.6, 89.4, 92.3, 82.0, 82.6, 78.6, 79.8, 86.7, 82.7, 81.9, 56.5, 85.3, 64.6, 71.8, 60.7];
+    for (const [i, name] of CORRUPTIONS.entries())
+      expect(Math.abs(100 * ALEXNET_ERRORS[name] - (published[i] ?? 0))).toBeLessThan(0.06);
+  });
+});
+
+describe("effective robustness", () => {
+  it("finds the line that models were made from, and what one is above it", () => {
+    const [slope, intercept] = [0.9, -0.6];
+    const models = [0.1, 0.3, 0.62, 0.9].map((base) => ({ base, shifted: sigmoid(intercept + slope * logit(base)) }));
+    const line = fitLogitLine(models);
+    expect([line.slope, line.intercept, line.explained]).toEqual(
+      [slope, intercept, 1].map((x) => expect.closeTo(x, 10)),
+    );
+    for (const model of models) expect(effectiveRobustness(line, model)).toBeCloseTo(0, 10);
+    const on = sigmoid(intercept + slope * logit(0.5));
+    expect(effectiveRobustness(line, { base: 0.5, shifted: on + 0.07 })).toBeCloseTo(0.07, 10);
+  });
+
+  it("has a logit for every count, and needs models that differ", () => {
+    expect(Number.isFinite(logit(logitShare(0, 10)))).toBe(true);
+    expect(logit(logitShare(0, 10))).toBeCloseTo(-logit(logitShare(10, 10)), 12);
+    expect(() => fitLogitLine([{ base: 0.5, shifted: 0.5 }])).toThrow(
+      /^effective robustness: expected models with different/,
+    );
+    expect(() =>
+      fitLogitLine([
+        { base: 1, shifted: 0.5 },
+        { base: 0.5, shifted: 0.5 },
+      ]),
+    ).toThrow("between 0 and 1");
+  });
+});
+
+describe("ridge regression", () => {
+  it("is where the gradient is nothing, for any rows", () => {
+    const number = fc.integer({ min: -20, max: 20 }).map((x) => x / 4);
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.tuple(number, number, number), fc.tuple(number, number)), { minLength: 1, maxLength: 8 }),
+        fc.constantFrom(1e-3, 0.1, 5),
+        (rows, ridge) => {
+          const sums = ridgeSums(3, 2);
+          for (const [x, y] of rows) addRow(sums, x, y);
+          const w = solveRidge(sums, ridge);
+          for (let i = 0; i < 3; i++)
+            for (let t = 0; t < 2; t++) {
+              const slope = rows.reduce((sum, [x, y]) => {
+                const out = x.reduce((dot, value, k) => dot + value * (w[k * 2 + t] ?? 0), 0);
+                return sum + (x[i] ?? 0) * (out - (y[t] ?? 0));
+              }, 0);
+              expect(slope / rows.length + ridge * (w[i * 2 + t] ?? 0)).toBeCloseTo(0, 6);
+            }
+        },
+      ),
+    );
+    expect(() => solveRidge(ridgeSums(2, 1), 1)).toThrow("expected rows and a ridge above 0, got 0 and 1");
+  });
+
+  it("of pixels learns colours, better from more pictures", async () => {
+    const [train, test] = [squares("train", 8), squares("test", 4)];
+    const made = await pixelClassifiers(
+      {
+        count: train.count,
+        label: (i) => train.labels[i] ?? -1,
+        image: async (i) => preprocess(await pixels(train, i), SAME),
+      },
+      train.classNames.length,
+      3,
+    );
+    expect(made.length).toBe(16);
+    const accuracy = async (classifier: (typeof made)[number] | undefined): Promise<number> => {
+      let right = 0;
+      for (const [i, label] of test.labels.entries())
+        if (classifier?.classify(preprocess(await pixels(test, i), SAME)) === label) right++;
+      return right / test.count;
+    };
+    expect(await accuracy(made.at(-1))).toBeGreaterThan(0.95);
+    expect(await accuracy(made[0])).toBeLessThan(0.7);
+    expect(made.at(-1)?.name).toBe("16 x 16 pixels, 48 pictures");
+  });
+});
+
+const SAME: PreprocessConfig = {
+  ...{ size: 16, resize: "shortest", interpolation: "bicubic", fill: 0 },
+  ...{ mean: [0, 0, 0], deviation: [1, 1, 1] },
+};
+async function pixels(images: ReturnType<typeof squares>, index: number) {
+  const image = await images.image(index);
+  if (typeof image === "string" || image instanceof Uint8Array) throw new Error("expected pixels");
+  return image;
+}
+
+describe("the evaluation of corruptions", () => {
+  const engine = createReferenceEngine();
+  let micro: Awaited<ReturnType<typeof microClip>>;
+  let folder: string;
+  beforeAll(async () => {
+    micro = await microClip(engine);
+    folder = await mkdtemp(join(tmpdir(), "corruptions-"));
+  });
+  afterAll(async () => {
+    await micro.close();
+    await engine.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it("has the accuracies of the pictures that it says, and 1 against itself", async () => {
+    const images = squares("few", 1);
+    // Features by what the pictures are said to depend on, as the command keeps them.
+    const kept = new Map<string, ReturnType<typeof imageFeatures>>();
+    const told: string[] = [];
+    const context = microContext(micro.clip, micro.folder, {
+      images: async () => images,
+      featuresOf: (set) => {
+        const found = kept.get(set.contentHash) ?? imageFeatures(micro.clip, set);
+        kept.set(set.contentHash, found);
+        return found;
+      },
+      progress: (what, done, total) => void told.push(`${what} ${done}/${total}`),
+    });
+    const [result] = await evaluateCorruptions(context);
+    if (!result) throw new Error("no result");
+    expect(told.at(-1)).toBe("corruptions 76/76");
+    expect(result.details?.curves?.[0]?.lines.map(({ name }) => name)).toEqual(CORRUPTIONS);
+    const weights = await classWeights(micro.clip, context.classNames, context.templates);
+    const table = tableFor(32);
+    for (const [name, severity] of [
+      ["fog", 2],
+      ["contrast", 5],
+      ["glass blur", 4],
+    ] as const) {
+      let right = 0;
+      for (const [i, label] of images.labels.entries()) {
+        const enlarged = preprocess(await pixels(images, i), { ...SAME, size: 32 });
+        const changed = await corrupt(enlarged, name, severity, { seed: [1, i], table });
+        if (nearest(await micro.clip.encodeImage(changed, { normalize: true }), weights) === label) right++;
+      }
+      const line = result.details?.curves?.[0]?.lines.find((one) => one.name === name);
+      expect(line?.points[severity]?.y).toBeCloseTo(right / images.count, 12);
+    }
+    const [mean, error] = result.figures;
+    expect((mean?.value ?? 0) + (error?.value ?? 0)).toBeCloseTo(1, 12);
+    expect(mean?.low).toBeLessThanOrEqual(mean?.value ?? 0);
+
+    expect(kept.size).toBe(76);
+
+    const path = join(folder, "results.json");
+    await writeResults(path, [result]);
+    const [again] = await evaluateCorruptions({ ...context, options: { reference: path } });
+    expect(again?.figures.find(({ name }) => name === "mCE against micro")?.value).toBeCloseTo(1, 9);
+    expect(again?.figures.slice(0, 3)).toEqual(result.figures);
+    await expect(
+      evaluateCorruptions({ ...context, options: { reference: path }, task: { ...context.task, name: "other" } }),
+    ).rejects.toThrow(`${path}: has no result of corruptions on other`);
+  });
+});

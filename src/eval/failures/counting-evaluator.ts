@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { heldOutVendorName, openEmoji, Random } from "../../data/index.ts";
+import type { RgbImage } from "../../image/index.ts";
 import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
-import type { EvalDetails, Figure } from "../result.ts";
+import type { EvalDetails, EvalResult, Figure } from "../result.ts";
 import { dataOf, eachRow, nearest, numberOption, resultOf, textWeights } from "../shift/evaluated.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 import { canvas, counted, isNoun, type Noun, NUMBERS } from "./counting.ts";
@@ -24,71 +25,85 @@ interface Answer {
  * Options: `most` (6), `repeats` of each thing and number (3).
  */
 export const evaluateCounting: Evaluator = async (context) => {
-  const started = performance.now();
-  const { templates } = context;
   const most = numberOption(context, "most", 6, 2);
   if (most > NUMBERS.length) throw new Error(`--most: expected at most ${NUMBERS.length}, got ${most}`);
-  const repeats = numberOption(context, "repeats", 3, 1);
-  const { images, nouns, close } = await countedEmoji(context, most, repeats);
+  const plan = { most, repeats: numberOption(context, "repeats", 3, 1), seed: context.seed };
+  const set = await openEmoji();
   try {
-    const set = await context.featuresOf(images);
-    const texts = nouns.flatMap((noun) => Array.from({ length: most }, (_, i) => counted(noun, i + 1)));
-    const weights = await textWeights(context, texts);
-    const answers: Answer[] = [];
-    await eachRow(set.projected, (row, i) => {
-      const label = set.labels[i] ?? 0;
-      const noun = Math.floor(label / most);
-      const count = (label % most) + 1;
-      const numbers = weights.slice(noun * most, (noun + 1) * most);
-      const things = weights.filter((_, text) => text % most === count - 1);
-      answers.push({ count, said: nearest(row, numbers) + 1, named: nearest(row, things) === noun });
+    const things = set.drawings.flatMap(({ vendor, concept }, drawing): Thing[] => {
+      const name = set.concepts[concept]?.name ?? "";
+      return vendor === heldOutVendorName && isNoun(name) ? [{ noun: name, image: set.image(drawing) }] : [];
     });
-    return [
-      resultOf(context, {
-        kind: "counting",
-        data: dataOf(images, set.unreadable.length),
-        figures: figuresOf(answers, most, context.seed),
-        settings: { templates: [...templates], most, repeats, things: [...nouns], vendor: heldOutVendorName },
-        details: detailsOf(answers, most),
-        started,
-      }),
-    ];
+    return [await countThings(context, things, plan, `counted emoji of ${heldOutVendorName}`)];
   } finally {
-    close();
+    set.close();
   }
 };
 
-async function countedEmoji({ seed }: EvalContext, most: number, repeats: number) {
-  const set = await openEmoji();
-  const drawings: { readonly noun: Noun; readonly drawing: number }[] = [];
-  for (const [drawing, { vendor, concept }] of set.drawings.entries()) {
-    const name = set.concepts[concept]?.name ?? "";
-    if (vendor === heldOutVendorName && isNoun(name)) drawings.push({ noun: name, drawing });
-  }
+export interface Thing {
+  readonly noun: Noun;
+  readonly image: RgbImage;
+}
+
+export interface CountingPlan {
+  /** The largest number. */
+  readonly most: number;
+  /** Pictures of each thing and number. */
+  readonly repeats: number;
+  readonly seed: number;
+}
+
+/** What a model says of things that are counted. */
+export async function countThings(
+  context: EvalContext,
+  things: readonly Thing[],
+  plan: CountingPlan,
+  name: string,
+): Promise<EvalResult> {
+  const started = performance.now();
+  const { most, repeats } = plan;
+  const images = countedImages(things, plan, name);
+  const set = await context.featuresOf(images);
+  const weights = await textWeights(context, images.classNames);
+  const answers: Answer[] = [];
+  await eachRow(set.projected, (row, i) => {
+    const label = set.labels[i] ?? 0;
+    const noun = Math.floor(label / most);
+    const count = (label % most) + 1;
+    const numbers = weights.slice(noun * most, (noun + 1) * most);
+    const nouns = weights.filter((_, text) => text % most === count - 1);
+    answers.push({ count, said: nearest(row, numbers) + 1, named: nearest(row, nouns) === noun });
+  });
+  return resultOf(context, {
+    kind: "counting",
+    data: dataOf(images, set.unreadable.length),
+    figures: figuresOf(answers, most, context.seed),
+    settings: { templates: [...context.templates], most, repeats, things: things.map(({ noun }) => noun) },
+    details: detailsOf(answers, most),
+    started,
+  });
+}
+
+/** Thing by thing, number by number; the class is both. */
+function countedImages(things: readonly Thing[], { most, repeats, seed }: CountingPlan, name: string): LabelledImages {
+  const count = things.length * most * repeats;
   const hash = createHash("sha256").update(JSON.stringify({ version: VERSION, most, repeats, seed }));
-  for (const { noun, drawing } of drawings) hash.update(noun).update(set.image(drawing).data);
+  for (const { noun, image } of things) hash.update(noun).update(image.data);
   const cells = Math.ceil(Math.sqrt(most));
   const of = (index: number) => {
     const label = Math.floor(index / repeats);
-    const chosen = drawings[Math.floor(label / most)];
-    if (!chosen)
-      throw new Error(`counting: picture must be in 0 .. ${drawings.length * most * repeats - 1}, got ${index}`);
-    return { ...chosen, label, count: (label % most) + 1 };
+    const thing = things[Math.floor(label / most)];
+    if (!thing) throw new Error(`${name}: picture must be in 0 .. ${count - 1}, got ${index}`);
+    return { ...thing, label, number: (label % most) + 1 };
   };
-  const nouns = drawings.map(({ noun }) => noun);
-  const images: LabelledImages = {
-    name: `counted emoji of ${heldOutVendorName}`,
-    count: drawings.length * most * repeats,
-    classNames: nouns.flatMap((noun) => Array.from({ length: most }, (_, i) => counted(noun, i + 1))),
-    labels: Int32Array.from({ length: drawings.length * most * repeats }, (_, i) => of(i).label),
+  return {
+    ...{ name, count },
+    classNames: things.flatMap(({ noun }) => Array.from({ length: most }, (_, i) => counted(noun, i + 1))),
+    labels: Int32Array.from({ length: count }, (_, i) => of(i).label),
     contentHash: hash.digest("hex"),
-    image: async (index) => {
-      const { drawing, count } = of(index);
-      return canvas(set.image(drawing), count, cells, new Random(seed, index));
-    },
-    describe: (index) => counted(of(index).noun, of(index).count),
+    image: async (index) => canvas(of(index).image, of(index).number, cells, new Random(seed, index)),
+    describe: (index) => `${counted(of(index).noun, of(index).number)}, ${index % repeats}`,
   };
-  return { images, nouns, close: () => set.close() };
 }
 
 function figuresOf(answers: readonly Answer[], most: number, seed: number): Figure[] {

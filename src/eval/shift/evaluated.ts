@@ -62,6 +62,10 @@ export async function pixelsOf(images: LabelledImages, index: number): Promise<R
     : image;
 }
 
+/** Of anything that JSON can say. */
+export const hashOf = (...parts: readonly unknown[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+
 /** The pictures, each changed when it is asked for. @param change what of the change the features depend on */
 export function changedImages(
   images: LabelledImages,

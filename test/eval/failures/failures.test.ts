@@ -6,6 +6,7 @@ import { Random } from "../../../src/data/index.ts";
 import { createReferenceEngine } from "../../../src/engine/reference/reference-engine.ts";
 import { evaluateBias } from "../../../src/eval/failures/bias-evaluator.ts";
 import { canvas, counted } from "../../../src/eval/failures/counting.ts";
+import { countThings } from "../../../src/eval/failures/counting-evaluator.ts";
 import { evaluateFineGrained, nearPairs } from "../../../src/eval/failures/fine-grained-evaluator.ts";
 import { addPair, corrected, correctionSums, linearCorrection } from "../../../src/eval/failures/linear-correction.ts";
 import { lettering, wrapped, writable } from "../../../src/eval/failures/stroke-font.ts";
@@ -251,6 +252,28 @@ describe("evaluations", () => {
       result?.figures.find(({ name }) => name === `pictures by class name that say ${what}`)?.value;
     expect([count("gender: male"), count("gender: female"), count("age: old")]).toEqual([30, 30, 10]);
     expect(result?.details?.tables?.[1]?.rows.length).toBe(4);
+  });
+
+  it("counting: who always says three is right of a third of one to three, and off by what that is", async () => {
+    const things = (["dog", "cat", "bus"] as const).map((noun, i) => ({
+      noun,
+      image: { width: 4, height: 4, data: new Uint8Array(48).fill(20 + i) },
+    }));
+    const texts = things.flatMap(({ noun }) => [1, 2, 3].map((number) => counted(noun, number)));
+    // Knows the thing by its level, and says three.
+    const context = await knowing(flat(1, ["x"]), ({ data }) => 3 * (Math.min(...data) - 20) + 2, texts);
+    const result = await countThings(context, things, { most: 3, repeats: 2, seed: 1 }, "things");
+    const value = (name: string): number | undefined => result.figures.find((one) => one.name === name)?.value;
+    expect(value("right number")).toBeCloseTo(1 / 3, 12);
+    expect(value("mean distance from the number")).toBeCloseTo((2 + 1 + 0) / 3, 12);
+    expect(value("mean distance of guessing")).toBeCloseTo(8 / 9, 12);
+    expect(value("right number by guessing")).toBeCloseTo(1 / 3, 12);
+    expect(result.details?.tables?.[0]?.rows).toEqual([
+      ["one", 0, 0, 6],
+      ["two", 0, 0, 6],
+      ["three", 0, 0, 6],
+    ]);
+    expect(result.data.pictures).toBe(18);
   });
 
   it("retrieval by class names: a model that knows all finds all, ties by number", async () => {

@@ -22,10 +22,12 @@ import {
   sigmoid,
 } from "../../../src/eval/shift/effective-robustness.ts";
 import { nearest } from "../../../src/eval/shift/evaluated.ts";
+import { shiftResult } from "../../../src/eval/shift/natural-shift.ts";
 import { pixelClassifiers } from "../../../src/eval/shift/pixel-classifiers.ts";
 import { addRow, ridgeSums, solveRidge } from "../../../src/eval/shift/ridge.ts";
 import { tableFor } from "../../../src/eval/shift/severity-tables.ts";
-import { imageFeatures } from "../../../src/eval/tasks/features.ts";
+import { imageFeatures, memoryMatrix } from "../../../src/eval/tasks/features.ts";
+import type { LabelledImages } from "../../../src/eval/tasks/task.ts";
 import { type PreprocessConfig, preprocess } from "../../../src/image/index.ts";
 import { microClip, microContext, squares } from "../micro-context.ts";
 
@@ -204,5 +206,52 @@ describe("the evaluation of corruptions", () => {
     await expect(
       evaluateCorruptions({ ...context, options: { reference: path }, task: { ...context.task, name: "other" } }),
     ).rejects.toThrow(`${path}: has no result of corruptions on other`);
+  });
+
+  it("of a natural shift: a model that loses less than the pixels' classifiers is above their line", async () => {
+    const base = squares("base", 8);
+    // The same squares darker, under other names in capitals, and one class that the base lacks.
+    const shifted: LabelledImages = {
+      ...base,
+      name: "dark",
+      contentHash: "dark",
+      classNames: [...base.classNames.slice(0, 5).map((name) => name.toUpperCase()), "another"],
+      image: async (i) => {
+        const { data, ...rest } = await pixels(base, i);
+        return { ...rest, data: data.map((x, k) => Math.floor(x * (k % 3 === 0 ? 0.2 : 0.6))) };
+      },
+    };
+    const context = microContext(micro.clip, micro.folder);
+    const { weights } = await micro.clip.classifier(base.classNames.slice(0, 5), context.templates);
+    const knows = async (set: LabelledImages) => {
+      // Right of nine in ten, whatever the shift.
+      const rows = [...set.labels].flatMap((label, i) => [...(weights[(label + (i % 10 === 3 ? 1 : 0)) % 5] ?? [])]);
+      const projected = memoryMatrix(Float32Array.from(rows), weights[0]?.length ?? 0);
+      const indices = Int32Array.from({ length: set.count }, (_, i) => i);
+      return { count: set.count, labels: set.labels, indices, unreadable: [], projected, pooled: projected };
+    };
+    const knowing = { ...context, featuresOf: knows };
+    const result = await shiftResult(knowing, { name: "darker", base, shifted, train: squares("train", 10) }, []);
+    const value = (name: string): number => result.figures.find((one) => one.name === name)?.value ?? Number.NaN;
+    expect(result.data).toMatchObject({ pictures: 80, classes: 5, unreadable: 0 });
+    expect(result.settings.supervised).toHaveLength(16);
+    expect(value("top-1 without shift")).toBe(0.9);
+    expect(value("lost to the shift")).toBeCloseTo(0, 12);
+    const [robustness] = result.figures;
+    expect(robustness?.name).toBe("effective robustness");
+    expect(robustness?.value).toBeGreaterThan(0.1);
+    expect(robustness?.low).toBeGreaterThan(0);
+    expect(robustness?.value).toBeCloseTo(logitShare(36, 40) - value("expected under shift"), 12);
+
+    // The classifiers' accuracies are in the table and on the plot; another model's result adds a point.
+    expect(result.details?.tables?.[0]?.rows).toHaveLength(17);
+    expect(result.details?.curves?.[0]?.lines[1]?.points).toHaveLength(16);
+    const alone = await shiftResult(knowing, { name: "darker", base, shifted }, [result, result]);
+    expect(alone.settings.references).toEqual(["micro", "micro"]);
+    expect(alone.details?.notes?.[0]).toMatch(/^There are fewer than three models/);
+    const other = { ...shifted, classNames: ["q", "w", "e", "r", "t", "y"] };
+    await expect(shiftResult(knowing, { name: "x", base, shifted: other }, [])).rejects.toThrow(
+      "share 0 names of classes",
+    );
   });
 });

@@ -19,6 +19,13 @@ export function positive(text: string): number {
   throw new InvalidArgumentError("expected a number above 0");
 }
 
+/** From 0 to below 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && value < 1) return value;
+  throw new InvalidArgumentError("expected a share from 0 to below 1");
+}
+
 export function cosine(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && value >= -1 && value <= 1) return value;

@@ -18,7 +18,7 @@ import {
 import { tokenizerOf } from "../train/vocabulary.ts";
 import { createEngine, type EngineName, engineOption } from "./engines.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
-import { count, positive, whole } from "./options.ts";
+import { count, positive, share, whole } from "./options.ts";
 import { createProgressBar, duration } from "./progress-bar.ts";
 import { loadRecipe } from "./recipe-file.ts";
 import { emojiTable, reportRun } from "./run-report.ts";
@@ -40,6 +40,7 @@ interface Flags {
   readonly batch?: number;
   readonly microBatch?: number;
   readonly checkpointActivations?: boolean;
+  readonly patchDropout?: number;
   readonly steps?: number;
   readonly warmup?: number;
   readonly lr?: number;
@@ -72,6 +73,7 @@ export const trainCommand = (): Command =>
     .option("--batch <n>", "pairs that the loss sees at once", whole)
     .option("--micro-batch <n>", "pairs in memory at once; the loss still sees the whole batch", whole)
     .option("--checkpoint-activations", "compute blocks again in the backward pass: less memory, a third more work")
+    .option("--patch-dropout <share>", "share of each picture's patches that a step leaves out (FLIP)", share)
     .option("--steps <n>", "training steps", whole)
     .option("--warmup <n>", "steps of warm-up", count)
     .option("--lr <rate>", "highest learning rate", positive)
@@ -179,6 +181,7 @@ function recipeOf(base: Recipe, flags: Flags, where: string): Recipe {
   const steps = flags.steps ?? base.steps;
   const warmup = flags.warmup ?? Math.min(base.schedule.warmup, Math.ceil(0.08 * steps));
   const { microBatch = base.microBatch, checkpointActivations = base.checkpointActivations } = flags;
+  const { patchDropout = base.patchDropout } = flags;
   const recipe = {
     ...base,
     ...(flags.model === undefined ? {} : { model: configOf(flags.model) }),
@@ -186,6 +189,7 @@ function recipeOf(base: Recipe, flags: Flags, where: string): Recipe {
     batch: flags.batch ?? base.batch,
     ...(microBatch === undefined ? {} : { microBatch }),
     ...(checkpointActivations === undefined ? {} : { checkpointActivations }),
+    ...(patchDropout === undefined ? {} : { patchDropout }),
     steps,
     learningRate: flags.lr ?? (flags.from === undefined ? base.learningRate : FINE_TUNING_RATE),
     ...(flags.lock === undefined ? {} : { lock: flags.lock }),

@@ -1,5 +1,5 @@
 /** The two encoders, from parameters and inputs to features. */
-import type { Tensor } from "../graph/index.ts";
+import { show, type Tensor } from "../graph/index.ts";
 import { type ClipConfig, shortensTexts, wholeText, wholeVision } from "./config.ts";
 import { modifiedResNet, residualInputs } from "./modified-resnet.ts";
 import { lookup, type Params } from "./parameters.ts";
@@ -32,6 +32,11 @@ export interface EncodeImageOptions {
    * features by more work, for what looks inside. @default false
    */
   readonly wholeBlocks?: boolean;
+  /**
+   * Patch dropout: i32 [batch, kept], the patches of each image that are seen, of grid^2 row by row; a class token is always there.
+   * Vision transformers only. @default all
+   */
+  readonly patches?: Tensor;
 }
 
 /**
@@ -44,22 +49,36 @@ export function encodeImage(
   params: Params,
   images: Tensor,
   config: ClipConfig,
-  { train = false, wholeBlocks = false }: EncodeImageOptions = {},
+  { train = false, wholeBlocks = false, patches }: EncodeImageOptions = {},
 ): EncodedImages {
   const { vision, imageSize } = config;
   const [, channels, height, width] = images.shape;
   if (images.shape.length !== 4 || channels !== 3 || height !== imageSize || width !== imageSize)
     throw new Error(`encodeImage: expected images [batch,3,${imageSize},${imageSize}], got [${images.shape}]`);
+  if (patches) checkPatches(patches, images, config);
   const p = lookup(params, "visual.");
   const activations: Record<string, Tensor> = {};
   const statistics: Record<string, Tensor> = {};
   const features =
     vision.kind === "vit"
-      ? visionTransformer(p, images, wholeVision(vision, config), activations, wholeBlocks)
+      ? visionTransformer(p, images, wholeVision(vision, config), activations, {
+          wholeBlocks,
+          ...(patches && { patches }),
+        })
       : modifiedResNet(p, images, vision, { train, statistics }, activations);
   const inputs = vision.kind === "vit" ? transformerInputs("visual", vision.layers) : residualInputs(vision);
   const blockInputs = named(activations, inputs);
   return { features, statistics, activations, blockInputs };
+}
+
+function checkPatches(patches: Tensor, images: Tensor, config: ClipConfig): void {
+  const { vision } = config;
+  if (vision.kind !== "vit") throw new Error("encodeImage: patch dropout is for vision transformers, this is a ResNet");
+  const [batch = 0, kept = 0] = patches.shape;
+  const all = wholeVision(vision, config).grid ** 2;
+  const fitting = patches.dtype === "i32" && patches.shape.length === 2 && batch === images.shape[0];
+  if (!fitting || kept < 1 || kept > all)
+    throw new Error(`encodeImage: expected patches i32[${images.shape[0]}, 1 to ${all}], got ${show(patches)}`);
 }
 
 /**

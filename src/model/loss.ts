@@ -13,6 +13,7 @@ import {
   mul,
   neg,
   reduceSum,
+  reshape,
   select,
   sub,
   type Tensor,
@@ -68,9 +69,14 @@ export function sigmoidLoss(
   const logits = add(similarityLogits(imageFeatures, textFeatures, logitScale), logitBias);
   const [rows = 0, columns] = logits.shape;
   if (rows !== columns) throw new Error(`sigmoidLoss: expected as many images as texts, got [${logits.shape}]`);
-  const matching = compare(iota("i32", [rows, rows], 0), "eq", iota("i32", [rows, rows], 1));
+  return { loss: mul(pairwiseLogistic(logits, iota("i32", [rows], 0)), 1 / rows), logits };
+}
+
+/** Sum over all pairs of -log sigmoid(z * logit), z = 1 where a text is an image's own. @param own i32 [images]: the text of each image */
+export function pairwiseLogistic(logits: Tensor, own: Tensor): Tensor {
+  const [images = 0, texts = 0] = logits.shape;
+  const matching = compare(reshape(own, [images, 1]), "eq", iota("i32", [images, texts], 1));
   const signed = select(matching, logits, neg(logits));
   // log sigmoid(x) = min(x, 0) - log(1 + exp(-|x|)): the exponent is never positive, so nothing overflows.
-  const logSigmoid = sub(min(signed, 0), log(add(exp(neg(abs(signed))), 1)));
-  return { loss: mul(reduceSum(logSigmoid), -1 / rows), logits };
+  return reduceSum(sub(log(add(exp(neg(abs(signed))), 1)), min(signed, 0)));
 }

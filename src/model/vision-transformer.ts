@@ -3,7 +3,11 @@ import {
   add,
   broadcastTo,
   concat,
+  constant,
+  gather,
+  iota,
   linear,
+  mul,
   reduceMean,
   reshape,
   slice,
@@ -16,19 +20,26 @@ import { type Lookup, under } from "./parameters.ts";
 import { attentionalPooler, mapHead } from "./pooling.ts";
 import { normalised, pooledAttentionBlock, project, residualAttentionBlock } from "./transformer.ts";
 
+export interface VisionOptions {
+  /** Computes the last block for all tokens. @default false */
+  readonly wholeBlocks?: boolean;
+  /** i32 [batch, kept]: the patches of each image that are seen. @default all */
+  readonly patches?: Tensor;
+}
+
 /** Images [batch, 3, size, size] -> features [batch, embedDim]; every intermediate result goes into `activations`. */
 export function visionTransformer(
   p: Lookup,
   images: Tensor,
   vision: WholeVision,
   activations: Record<string, Tensor>,
-  wholeBlocks = false,
+  { wholeBlocks = false, patches: seen }: VisionOptions = {},
 ): Tensor {
   const { layers, classToken, preNorm, projection } = vision;
-  const patches = embedPatches(p, images, vision); // [batch, patches, width]
+  const patches = embedPatches(p, images, vision, seen); // [batch, patches, width]
   const [batch = 0, , width = 0] = patches.shape;
   const tokens = classToken ? concat([broadcastTo(p("class_embedding"), [batch, 1, width]), patches], 1) : patches;
-  const embedded = add(tokens, p("positional_embedding")); // [batch, 1 + patches, width]
+  const embedded = add(tokens, positions(p("positional_embedding"), classToken, seen)); // [batch, 1 + patches, width]
   Object.assign(activations, { "visual.conv1": patches, "visual.embedded": embedded });
   let x = embedded;
   if (preNorm) {
@@ -71,14 +82,34 @@ function pooledTokens(p: Lookup, tokens: Tensor, vision: WholeVision): Tensor {
   return normAfterPool ? normalised(post, pooled, vision) : pooled;
 }
 
+/** The positions of the tokens: of all, or of the class token and those of each image's patches that are seen. */
+function positions(table: Tensor, classToken: boolean, seen: Tensor | undefined): Tensor {
+  if (!seen) return table;
+  const [batch = 0] = seen.shape;
+  const rows = classToken ? concat([constant(0, "i32", [batch, 1]), add(seen, 1)], 1) : seen;
+  return gather(table, rows); // [batch, tokens, width]
+}
+
 /** The patch convolution's stride is its window, so it is a matrix product over flattened patches: faster everywhere. */
-function embedPatches(p: Lookup, images: Tensor, { patchSize, patchBias, grid }: WholeVision): Tensor {
+function embedPatches(
+  p: Lookup,
+  images: Tensor,
+  { patchSize, patchBias, grid }: WholeVision,
+  wanted: Tensor | undefined,
+): Tensor {
   const [batch = 0, channels = 0] = images.shape;
   const kernel = p("conv1.weight");
   const side = grid * patchSize;
   const seen = side === images.shape[2] ? images : slice(images, [0, 0, 0, 0], [batch, channels, side, side]);
   const tiles = reshape(seen, [batch, channels, grid, patchSize, grid, patchSize]);
-  const flat = reshape(transpose(tiles, [0, 2, 4, 1, 3, 5]), [batch, grid * grid, channels * patchSize ** 2]);
+  const all = reshape(transpose(tiles, [0, 2, 4, 1, 3, 5]), [batch, grid * grid, channels * patchSize ** 2]);
+  const flat = wanted ? rowsOfEach(all, wanted) : all;
   const matrix = reshape(kernel, [kernel.shape[0] ?? 0, channels * patchSize ** 2]);
   return linear(flat, matrix, patchBias ? p("conv1.bias") : undefined);
+}
+
+/** x [batch, rows, width] by i32 [batch, kept] -> [batch, kept, width]. */
+function rowsOfEach(x: Tensor, wanted: Tensor): Tensor {
+  const [batch = 0, rows = 0, width = 0] = x.shape;
+  return gather(reshape(x, [batch * rows, width]), add(wanted, mul(iota("i32", [batch, 1], 0), rows)));
 }

@@ -28,7 +28,9 @@ import {
   encodeImage,
   encodeText,
   normalizePixels,
+  pairwiseLogistic,
   parameterShapes,
+  sigmoidLoss,
   similarityLogits,
 } from "../model/index.ts";
 import {
@@ -51,6 +53,8 @@ export interface StepShape {
   readonly length: number;
   /** Rows of the texts that are computed, of batch * length, in blocks of ROW_BLOCK. @default all rows */
   readonly textBlocks?: number;
+  /** Patches of each picture that are seen (patch dropout). @default all */
+  readonly patches?: number;
   /** Whether the backward pass computes each block again from its input, which is all that is kept of it. @default false */
   readonly checkpointActivations?: boolean;
   /** The tower that stays as it is (LiT, arXiv 2111.07991); batch normalisation in it has its running statistics. @default neither */
@@ -92,17 +96,18 @@ export function stateOf({ config, lock, dtype = "f32" }: StepShape) {
 }
 
 /** Pictures are 8-bit [batch, size, size, 3]; in f64 they come as the official checks have them, normalised [batch, 3, size, size]. */
-function pairSignature({ config, batch, length, textBlocks, dtype = "f32" }: StepShape): Signature {
+function pairSignature({ config, batch, length, textBlocks, patches, dtype = "f32" }: StepShape): Signature {
   const size = config.imageSize;
   const images: TensorType =
     dtype === "f64" ? { dtype, shape: [batch, 3, size, size] } : { dtype: "u8", shape: [batch, size, size, 3] };
-  const tokens: TensorType = { dtype: "i32", shape: [batch, length] };
-  if (textBlocks === undefined) return { images, tokens };
   return {
     images,
-    tokens,
-    rows: { dtype: "i32", shape: [textBlocks, ROW_BLOCK] },
-    places: { dtype: "i32", shape: [batch, length] },
+    ...(patches !== undefined && { patches: { dtype: "i32", shape: [batch, patches] } }),
+    tokens: { dtype: "i32", shape: [batch, length] },
+    ...(textBlocks !== undefined && {
+      rows: { dtype: "i32", shape: [textBlocks, ROW_BLOCK] },
+      places: { dtype: "i32", shape: [batch, length] },
+    }),
   };
 }
 
@@ -126,7 +131,7 @@ function encodePairs(x: Named, { config, lock, checkpointActivations = false }: 
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
   const packing = x.rows && x.places ? { rows: reshape(x.rows, [-1]), places: reshape(x.places, [-1]) } : undefined;
-  const image = encodeImage(x, pixels, config, { train: lock !== "image" });
+  const image = encodeImage(x, pixels, config, { train: lock !== "image", ...(x.patches && { patches: x.patches }) });
   const text = encodeText(x, one(x, "tokens"), config, packing);
   const keep = checkpointActivations ? [images, ...image.blockInputs, ...text.blockInputs] : [];
   return { imageFeatures: image.features, textFeatures: text.features, statistics: image.statistics, keep };
@@ -165,8 +170,7 @@ export function stepGraph(shape: StepShape): StatefulGraph {
   const state = { ...parameters, ...buffers, ...moments };
   const graph = trace({ ...state, ...pairSignature(shape), ...updateSignature(dtype) } as Signature, (x) => {
     const { imageFeatures, textFeatures, statistics, keep } = encodePairs(x, shape);
-    const logitScale = one(x, "logit_scale");
-    const { loss, logits } = contrastiveLoss(imageFeatures, textFeatures, logitScale);
+    const { loss, logits } = lossOf(x, imageFeatures, textFeatures);
     const values = part(x, parameters);
     const slopes = zipped(Object.keys(values), gradients(loss, Object.values(values), { keep }));
     const scalars = { size: one(x, "size"), floor: one(x, "floor"), keep: one(x, "keep") };
@@ -176,12 +180,20 @@ export function stepGraph(shape: StepShape): StatefulGraph {
       ...statistics,
       loss,
       accuracy: accuracyOf(logits, iota("i32", [batch], 0), dtype),
-      scale: exp(logitScale),
+      scale: exp(one(x, "logit_scale")),
       gradientNorm: updated.norm,
       gradientSquares: updated.squares,
     };
   });
   return { graph, state: Object.keys(state) };
+}
+
+/** CLIP's loss, or SigLIP's where the logits have a bias. */
+function lossOf(x: Named, imageFeatures: Tensor, textFeatures: Tensor): { loss: Tensor; logits: Tensor } {
+  const logitScale = one(x, "logit_scale");
+  return x.logit_bias
+    ? sigmoidLoss(imageFeatures, textFeatures, logitScale, x.logit_bias)
+    : contrastiveLoss(imageFeatures, textFeatures, logitScale);
 }
 
 /** Tensors, given in the order of their names. */
@@ -213,34 +225,51 @@ export function featuresGraph(shape: StepShape): StatefulGraph {
   return { graph, state: Object.keys(state) };
 }
 
+/** Of the whole batch's loss, as against what the encoders accumulate. */
+export const lossGradientName = (parameter: string): string => `lossGradient.${parameter}`;
+
+/** The parameters that are in the loss and in no encoder: their whole gradients come with the loss. */
+export const lossParameters = ({ logitBias = false }: ClipConfig): string[] =>
+  logitBias ? ["logit_scale", "logit_bias"] : ["logit_scale"];
+
 /**
- * 2. A block of rows of the loss: images `rows` against all texts and texts `rows` against all images. The sum of all
+ * 2. A block of rows of the loss: images `rows` against all texts and, in CLIP's, texts `rows` against all images. The sum of all
  * blocks' results is the whole batch's, and the logits in memory are block x batch, not batch x batch.
  */
 export function lossGraph(shape: StepShape, pairs: number, block: number): StatefulGraph {
   const { config, dtype = "f32" } = shape;
   const features: TensorType = { dtype, shape: [pairs, config.embedDim] };
+  const own = lossParameters(config);
   const signature: Signature = {
-    logit_scale: { dtype, shape: [] },
+    ...Object.fromEntries(own.map((name) => [name, { dtype, shape: [] }])),
     imageFeatures: features,
     textFeatures: features,
     rows: { dtype: "i32", shape: [block] },
   };
   const graph = trace(signature, (x) => {
     const [images, texts, rows] = [one(x, "imageFeatures"), one(x, "textFeatures"), one(x, "rows")];
-    const logitScale = one(x, "logit_scale");
-    const logits = similarityLogits(gather(images, rows), texts, logitScale);
-    const back = similarityLogits(gather(texts, rows), images, logitScale);
-    const share = block / pairs;
-    const loss = mul(add(crossEntropy(logits, rows), crossEntropy(back, rows)), 0.5 * share);
-    const slopes = gradients(loss, [images, texts, logitScale]);
+    const { loss, logits } = blockLoss(x, images, texts, rows);
+    const slopes = gradients(loss, [images, texts, ...own.map((name) => one(x, name))]);
     return {
       loss,
-      accuracy: mul(accuracyOf(logits, rows, dtype), share),
-      ...zipped(["imageSlopes", "textSlopes", "scaleSlope"], slopes),
+      accuracy: mul(accuracyOf(logits, rows, dtype), block / pairs),
+      ...zipped(["imageSlopes", "textSlopes", ...own.map(lossGradientName)], slopes),
     };
   });
-  return { graph, state: ["logit_scale"] };
+  return { graph, state: own };
+}
+
+function blockLoss(x: Named, images: Tensor, texts: Tensor, rows: Tensor): { loss: Tensor; logits: Tensor } {
+  const [pairs = 0, [block = 0]] = [images.shape[0], rows.shape];
+  const logitScale = one(x, "logit_scale");
+  const cosines = similarityLogits(gather(images, rows), texts, logitScale);
+  if (x.logit_bias) {
+    const logits = add(cosines, x.logit_bias);
+    return { loss: mul(pairwiseLogistic(logits, rows), 1 / pairs), logits };
+  }
+  const back = similarityLogits(gather(texts, rows), images, logitScale);
+  const loss = mul(add(crossEntropy(cosines, rows), crossEntropy(back, rows)), (0.5 * block) / pairs);
+  return { loss, logits: cosines };
 }
 
 /** 3. Adds a micro-batch's share to the accumulated gradients; running statistics move once a micro-batch. */
@@ -270,16 +299,17 @@ export function backwardGraph(shape: StepShape): StatefulGraph {
 
 /** 4. The update from the accumulated gradients, which start at zero again. */
 export function applyGraph(shape: StepShape): StatefulGraph {
-  const { adam, dtype = "f32" } = shape;
+  const { config, adam, dtype = "f32" } = shape;
   const { groups, parameters, moments, accumulated } = stateOf(shape);
   const state = { ...parameters, ...moments, ...accumulated };
-  const signature = { ...state, ...updateSignature(dtype), scaleSlope: { dtype, shape: [] } };
+  const own = lossParameters(config).map((name) => [lossGradientName(name), { dtype, shape: [] }] as const);
+  const signature = { ...state, ...updateSignature(dtype), ...Object.fromEntries(own) };
   const graph = trace(signature as Signature, (x) => {
     const values = part(x, parameters);
     const slopes = Object.fromEntries(Object.keys(values).map((name) => [name, one(x, gradientName(name))]));
     const scalars = { size: one(x, "size"), floor: one(x, "floor"), keep: one(x, "keep") };
-    // The temperature is not in the encoders: its whole gradient comes with the loss.
-    const updated = update(adam, groups, values, { ...slopes, logit_scale: one(x, "scaleSlope") }, x, scalars);
+    for (const name of lossParameters(config)) slopes[name] = one(x, lossGradientName(name));
+    const updated = update(adam, groups, values, slopes, x, scalars);
     const cleared = Object.entries(accumulated).map(([name, type]) => [name, constant(0, dtype, type.shape)]);
     return {
       ...updatedState(updated),

@@ -38,7 +38,8 @@ export interface TrainResult {
 /** Trains from the run's latest checkpoint, or from the beginning, to the end or until the signal. */
 export async function train(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
   const { recipe, model, folder, tokenizer } = run;
-  const { batch, microBatch = batch, checkpointActivations = false, seed, steps, checkpointEvery, cropScale } = recipe;
+  const { batch, microBatch = batch, checkpointActivations = false, patchDropout = 0, seed, steps } = recipe;
+  const { checkpointEvery, cropScale } = recipe;
   const lock = recipe.lock ? { lock: recipe.lock } : {};
   await removeLeftovers(folder);
   const latest = (await checkpointSteps(folder)).at(-1);
@@ -57,7 +58,7 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
   });
   const trainer = await createTrainer(
     options.engine,
-    { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations, ...lock },
+    { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations, patchDropout, seed, ...lock },
     initial,
   );
   const log = await openMetrics(folder, step);

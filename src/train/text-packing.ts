@@ -1,5 +1,12 @@
 /** Texts without their padding: most captions are far shorter than the longest of a batch. */
 
+import { type ClipConfig, shortensTexts, wholeText } from "../model/index.ts";
+
+/** Whether nothing behind a text's highest id changes a feature. Where not, texts are computed as they are, padding too. */
+export function packsTexts(config: Pick<ClipConfig, "text" | "activation">): boolean {
+  return shortensTexts(config) && wholeText(config).pool === "argmax";
+}
+
 /** The texts of a batch as a program takes them. */
 export interface PackedTexts {
   /** Columns of `tokens`. */
@@ -19,6 +26,7 @@ const BLOCK_BATCH = 128;
 const LENGTH_STEP = 8;
 
 /**
+ * For models whose texts are packed (`packsTexts`).
  * Drops what lies behind each text's end-of-text (its first highest id): attention is causal and pooling is at the end, so nothing
  * there changes a feature. Few sizes come out, since engines may prepare for each; a batch's sizes depend on the batch alone.
  * @param tokens [batch, context]

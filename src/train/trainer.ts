@@ -6,7 +6,9 @@ import {
   backwardGraph,
   featuresGraph,
   forAnyTexts,
+  lossGradientName,
   lossGraph,
+  lossParameters,
   type StatefulGraph,
   type StepShape,
   stateOf,
@@ -14,7 +16,8 @@ import {
   type Tower,
 } from "./graphs.ts";
 import { type AdamW, initialMoments, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
-import { packTexts, ROW_BLOCK } from "./text-packing.ts";
+import { drawPatches, keptPatches } from "./patch-dropout.ts";
+import { packsTexts, packTexts, ROW_BLOCK } from "./text-packing.ts";
 
 /** Pairs as the loader gives them. */
 export interface PairBatch {
@@ -61,6 +64,10 @@ export interface TrainerOptions {
   readonly checkpointActivations?: boolean;
   /** The tower that stays as it is. @default neither */
   readonly lock?: Tower;
+  /** Share of each picture's patches that a step leaves out, others in each step (`seed` says which). @default 0 */
+  readonly patchDropout?: number;
+  /** @default 0 */
+  readonly seed?: number;
 }
 
 /** Rows of the logits that GradCache has in memory at once. */
@@ -71,7 +78,16 @@ const LOSS_ROWS = 1024;
  */
 export async function createTrainer(
   engine: Engine,
-  { config, adam, batch, microBatch = batch, checkpointActivations = false, lock }: TrainerOptions,
+  {
+    config,
+    adam,
+    batch,
+    microBatch = batch,
+    checkpointActivations = false,
+    patchDropout = 0,
+    seed = 0,
+    lock,
+  }: TrainerOptions,
   initial: HostTensors,
 ): Promise<Trainer> {
   if (microBatch < 1 || batch % microBatch !== 0)
@@ -83,7 +99,10 @@ export async function createTrainer(
     length: config.text.contextLength,
     checkpointActivations,
     ...(lock ? { lock } : {}),
+    ...(patchDropout > 0 && { patches: keptPatches(config, patchDropout) }),
   };
+  const packs = packsTexts(config);
+  const forTexts = packs ? forAnyTexts : (make: (shape: StepShape) => StatefulGraph, shape: StepShape) => make(shape);
   const { groups, parameters, buffers, accumulated } = stateOf(whole);
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
   const goesOn = Object.keys(initial).some((name) => name.startsWith("moment1."));
@@ -111,17 +130,27 @@ export async function createTrainer(
     return program;
   };
 
-  const inputsOf = ({ images, tokens }: PairBatch): HostTensors => {
-    const texts = packTexts(tokens, microBatch, config.text.contextLength);
-    const { length, rows, places } = texts;
-    const size = config.imageSize;
+  const textsOf = (tokens: Int32Array): HostTensors => {
+    const context = config.text.contextLength;
+    if (!packs) return { tokens: hostTensor("i32", [microBatch, context], tokens) };
+    const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context);
     return {
-      images: hostTensor("u8", [microBatch, size, size, 3], images),
-      tokens: hostTensor("i32", [microBatch, length], texts.tokens),
+      tokens: hostTensor("i32", [microBatch, length], cut),
       rows: hostTensor("i32", [rows.length / ROW_BLOCK, ROW_BLOCK], rows),
       places: hostTensor("i32", [microBatch, length], places),
     };
   };
+  const patchesOf = (step: number, row: number): HostTensors => {
+    const { patches: kept } = whole;
+    if (kept === undefined) return {};
+    const drawn = drawPatches({ seed, step, row }, microBatch, keptPatches(config, 0), kept);
+    return { patches: hostTensor("i32", [microBatch, kept], drawn) };
+  };
+  const inputsOf = ({ images, tokens }: PairBatch, step: number, row = 0): HostTensors => ({
+    images: hostTensor("u8", [microBatch, config.imageSize, config.imageSize, 3], images),
+    ...textsOf(tokens),
+    ...patchesOf(step, row),
+  });
   const scalarsOf = (learningRate: number, step: number): HostTensors =>
     Object.fromEntries(
       Object.entries(updateScalars(adam, learningRate, step)).map(([name, value]) => [
@@ -131,20 +160,20 @@ export async function createTrainer(
     );
 
   async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
-    const program = await compiled("step", () => forAnyTexts(stepGraph, whole));
-    return program.run({ ...inputsOf(piece), ...scalarsOf(learningRate, step) }, state);
+    const program = await compiled("step", () => forTexts(stepGraph, whole));
+    return program.run({ ...inputsOf(piece, step), ...scalarsOf(learningRate, step) }, state);
   }
 
   async function cachedStep(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<HostTensors> {
-    const inputs = pieces.map(inputsOf);
+    const inputs = pieces.map((piece, i) => inputsOf(piece, step, i * microBatch));
     const encoded: HostTensors[] = [];
-    const features = await compiled("features", () => forAnyTexts(featuresGraph, whole));
+    const features = await compiled("features", () => forTexts(featuresGraph, whole));
     for (const pairs of inputs) encoded.push(await features.run(pairs, state));
     const loss = await lossOf(
       stacked(encoded.map((e) => named(e, "imageFeatures"))),
       stacked(encoded.map((e) => named(e, "textFeatures"))),
     );
-    const backward = await compiled("backward", () => forAnyTexts(backwardGraph, whole));
+    const backward = await compiled("backward", () => forTexts(backwardGraph, whole));
     for (const [i, pairs] of inputs.entries()) {
       const slopes = {
         imageSlopes: rowsOf(loss.imageSlopes, i * microBatch, microBatch),
@@ -153,7 +182,12 @@ export async function createTrainer(
       await backward.run({ ...pairs, ...slopes }, state);
     }
     const apply = await compiled("apply", () => applyGraph(whole));
-    const results = await apply.run({ scaleSlope: loss.scaleSlope, ...scalarsOf(learningRate, step) }, state);
+    const own = Object.fromEntries(
+      lossParameters(config)
+        .map(lossGradientName)
+        .map((name) => [name, named(loss, name)]),
+    );
+    const results = await apply.run({ ...own, ...scalarsOf(learningRate, step) }, state);
     return { ...results, loss: loss.loss, accuracy: loss.accuracy };
   }
 
@@ -163,10 +197,10 @@ export async function createTrainer(
     for (let rows = microBatch; rows <= Math.min(batch, LOSS_ROWS); rows += microBatch)
       if (batch % rows === 0) block = rows;
     const program = await compiled("loss", () => lossGraph(whole, batch, block));
-    const total: Record<(typeof LOSS_SUMS)[number], HostTensor> = {
+    const total = {
+      ...Object.fromEntries(lossParameters(config).map((name) => [lossGradientName(name), zerosLike([])])),
       loss: zerosLike([]),
       accuracy: zerosLike([]),
-      scaleSlope: zerosLike([]),
       imageSlopes: zerosLike(imageFeatures.shape),
       textSlopes: zerosLike(textFeatures.shape),
     };
@@ -177,7 +211,7 @@ export async function createTrainer(
         Int32Array.from({ length: block }, (_, i) => start + i),
       );
       const share = await program.run({ imageFeatures, textFeatures, rows }, state);
-      for (const name of LOSS_SUMS) addTo(total[name], named(share, name));
+      for (const [name, sum] of Object.entries(total)) addTo(sum, named(share, name));
     }
     return total;
   }
@@ -212,8 +246,6 @@ export async function createTrainer(
     },
   };
 }
-
-const LOSS_SUMS = ["loss", "accuracy", "scaleSlope", "imageSlopes", "textSlopes"] as const;
 
 function named(values: HostTensors, name: string): HostTensor {
   const value = values[name];

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
-import type { ClipConfig } from "../../src/model/index.ts";
+import { type ClipConfig, SIGLIP_VISION } from "../../src/model/index.ts";
 import type { Recipe } from "../../src/train/recipe.ts";
 
 export const COLOURS = {
@@ -48,6 +48,14 @@ export const MICRO_RESNET: ClipConfig = {
   ...MICRO_VIT,
   imageSize: 32,
   vision: { kind: "resnet", width: 4, layers: [1, 1, 1, 1], heads: 2 },
+};
+
+/** Every choice in which SigLIP differs. */
+export const MICRO_SIGLIP: ClipConfig = {
+  ...MICRO_VIT,
+  vision: { kind: "vit", width: 32, layers: 2, heads: 2, patchSize: 4, ...SIGLIP_VISION, projection: "linear" },
+  text: { ...MICRO_VIT.text, causal: false, pool: "last", projection: "linear" },
+  logitBias: true,
 };
 
 export function microRecipe(table: string, changes: Partial<Recipe> = {}): Recipe {

@@ -110,13 +110,13 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
   return [line(head), line(head.map(() => "---")), ...rows.map(line)];
 }
 
-/** Puts tables between the two marks of a benchmark in docs/benchmarks.md. */
-export function writeDocs(benchmark: string, tables: string): void {
-  const path = join(import.meta.dirname, "..", "..", "docs", "benchmarks.md");
-  const marks = [`<!-- ${benchmark}: written by bench/${benchmark}.ts -->`, `<!-- end of ${benchmark} -->`] as const;
-  const page = readFileSync(path, "utf8");
-  const [begin, end] = marks.map((mark) => page.indexOf(mark));
+/** Puts tables between the two marks of a part of a document in docs. @param script of bench that writes it */
+export function writeDocs(part: string, tables: string, { page = "benchmarks.md", script = part } = {}): void {
+  const path = join(import.meta.dirname, "..", "..", "docs", page);
+  const marks = [`<!-- ${part}: written by bench/${script}.ts -->`, `<!-- end of ${part} -->`] as const;
+  const text = readFileSync(path, "utf8");
+  const [begin, end] = marks.map((mark) => text.indexOf(mark));
   if (begin === undefined || end === undefined || begin < 0 || end < begin)
     throw new Error(`${path}: expected the marks ${marks.join(" and ")}`);
-  writeFileSync(path, `${page.slice(0, begin + marks[0].length)}\n${tables}\n${page.slice(end)}`);
+  writeFileSync(path, `${text.slice(0, begin + marks[0].length)}\n${tables}\n${text.slice(end)}`);
 }

@@ -10,10 +10,13 @@ export interface Binomial {
 }
 
 const NEGLIGIBLE = 1e-17;
+/** A table of more would take long; its entries are some twenty times the square root. */
+const MOST_TRIALS = 2 ** 31;
 
 /** Counts of successes in `trials` trials. @param p chance of one, 0 to 1 @throws one line if either is out of range */
 export function binomial(trials: number, p: number): Binomial {
-  if (!Number.isSafeInteger(trials) || trials < 0) throw new Error(`binomial: expected whole trials, got ${trials}`);
+  if (!Number.isSafeInteger(trials) || trials < 0 || trials > MOST_TRIALS)
+    throw new Error(`binomial: expected 0 to ${MOST_TRIALS} trials, got ${trials}`);
   if (!(p >= 0 && p <= 1)) throw new Error(`binomial: expected a chance from 0 to 1, got ${p}`);
   if (p === 0 || p === 1) return { first: p * trials, mass: Float64Array.of(1) };
   const mode = Math.min(trials, Math.floor((trials + 1) * p));

@@ -21,8 +21,8 @@ export const EVAL_KINDS = [
 
 export type EvalKind = (typeof EVAL_KINDS)[number];
 
-/** JSON cannot say NaN or infinity. */
-const finite = z.number();
+/** JSON cannot say NaN or infinity; no figure is near these ends, and all that is made of them stays finite. */
+const finite = z.number().min(-1e15).max(1e15);
 const count = z.int().nonnegative();
 const text = z.string();
 

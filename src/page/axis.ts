@@ -40,7 +40,7 @@ export function scaleOf(axis: Axis, values: readonly number[], first: number, la
   const finite = values.filter((value) => fits(axis, value));
   const zero = (min(finite, (value) => (value > 0 ? value : undefined)) ?? 1) / 2;
   const bent = (value: number): number => bend(axis, value, zero);
-  const [least = 0, most = 1] = extent(finite);
+  const [least = axis.scale === "logit" ? 0.1 : 0, most = axis.scale === "logit" ? 0.9 : 1] = extent(finite);
   let [low, high] = [axis.from ?? least, axis.to ?? most];
   if (axis.scale === undefined || axis.scale === "linear") {
     if (low === high) [low, high] = [low - 0.5, high + 0.5];
@@ -68,7 +68,9 @@ export function fits({ scale }: Axis, value: number): boolean {
 /** @param zero where a logarithmic axis has its 0: half of the least value, so that "no examples" stands before 1, 2, 4 */
 function bend({ scale }: Axis, value: number, zero: number): number {
   if (scale === "log") return Math.log(value > 0 ? value : zero);
-  return scale === "logit" ? Math.log(value / (1 - value)) : value;
+  if (scale !== "logit") return value;
+  const share = Math.max(1e-9, Math.min(1 - 1e-9, value));
+  return Math.log(share / (1 - share));
 }
 
 function marksOf({ scale }: Axis, values: readonly number[], low: number, high: number): readonly number[] {

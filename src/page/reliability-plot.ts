@@ -17,8 +17,9 @@ const [WIDTH, HEIGHT] = [LEFT + SIZE + 10, TOP + SIZE + 22 + STRIP + 6];
 
 /** Share of right answers over the confidence, the dashed line being where both are equal; how many answers there are below. */
 export function reliabilityPlot({ title, bins }: ReliabilityPlot): Html {
-  const x = (share: number): number => LEFT + share * SIZE;
-  const y = (share: number): number => TOP + (1 - share) * SIZE;
+  const inside = (share: number): number => Math.max(0, Math.min(1, share));
+  const x = (share: number): number => LEFT + inside(share) * SIZE;
+  const y = (share: number): number => TOP + (1 - inside(share)) * SIZE;
   const most = bins.reduce((greatest, { count }) => Math.max(greatest, count), 1);
   const foot = HEIGHT - 4;
   const marks = [0, 0.25, 0.5, 0.75, 1].map(

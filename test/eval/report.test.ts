@@ -242,6 +242,67 @@ it("results of nothing, of ends and of huge numbers still make a page", () => {
   expect(evaluationPage([odd, same])).not.toMatch(/NaN|undefined|Infinity/);
 });
 
+it("a file that was tampered with is refused in one line or makes a page that is safe", async () => {
+  const leaves: (readonly (string | number)[])[] = [];
+  const walk = (value: unknown, path: readonly (string | number)[]): void => {
+    leaves.push(path);
+    if (Array.isArray(value)) for (const [i, one] of value.entries()) walk(one, [...path, i]);
+    else if (typeof value === "object" && value !== null)
+      for (const [key, one] of Object.entries(value)) walk(one, [...path, key]);
+  };
+  walk(full, []);
+  const folder = await mkdtemp(join(tmpdir(), "tampered-"));
+  const odd = [
+    HOSTILE,
+    "",
+    "__proto__",
+    0,
+    -1,
+    0.5,
+    1e308,
+    -1e308,
+    2 ** 31 + 1,
+    Number.MAX_SAFE_INTEGER,
+    null,
+    true,
+    [],
+    {},
+    [[]],
+  ];
+  try {
+    let pages = 0;
+    const tampered = fc.asyncProperty(fc.constantFrom(...leaves), fc.constantFrom(...odd), async (path, value) => {
+      const copy: unknown = JSON.parse(JSON.stringify(full));
+      const put = (place: unknown, [key = "", ...rest]: readonly (string | number)[]): unknown => {
+        if (Array.isArray(place))
+          return place.map((one, i) => (i === key ? (rest.length ? put(one, rest) : value) : one));
+        const entries = Object.entries(place as Record<string, unknown>);
+        return Object.fromEntries(
+          entries.map(([name, one]) => [name, name === key ? (rest.length ? put(one, rest) : value) : one]),
+        );
+      };
+      const result = path.length === 0 ? value : put(copy, path);
+      const file = join(folder, "t.json");
+      await writeFile(file, JSON.stringify({ format: "clip-ts evaluation 1", results: [result, result] }));
+      let results: readonly EvalResult[];
+      try {
+        results = await readResults(file);
+      } catch (error) {
+        expect(error instanceof Error && !error.message.includes("\n")).toBe(true);
+        return;
+      }
+      const shown = evaluationPage(results);
+      pages++;
+      expect(shown).not.toMatch(/<script|onerror="|NaN|Infinity/);
+      expect(shown).not.toMatch(/(src|href)="(?!data:image\/|#)/);
+    });
+    await fc.assert(tampered, { numRuns: 200 });
+    expect(pages).toBeGreaterThan(20);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
 it("a damaged file of results is one clear line", async () => {
   const folder = await mkdtemp(join(tmpdir(), "results-"));
   try {

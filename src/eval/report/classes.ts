@@ -1,6 +1,6 @@
 /** What became of each class: shares of right answers, and what was taken for what. */
 import { type Html, heatMap, html, intervalTable, table } from "../../page/index.ts";
-import { exactInterval } from "../bootstrap.ts";
+import { accuracyInterval, exactInterval, type Interval } from "../bootstrap.ts";
 import type { EvalDetails } from "../result.ts";
 import { figureText } from "./figures.ts";
 
@@ -18,9 +18,7 @@ export function classBars(perClass: PerClass, names: readonly string[]): Html | 
   const rows = perClass
     .flatMap(({ samples, value, low, high }, i) => {
       if (samples === 0) return [];
-      // A bootstrap of few pictures that are all right, or all wrong, has no width.
-      const correct = Math.round(value * samples);
-      const ends = low === undefined ? exactInterval(correct, samples) : { low, high };
+      const ends = low === undefined ? intervalOf(value, samples) : { low, high };
       const figure = { value, ...ends, unit: "share" } as const;
       return [{ ...figure, cells: [names[i] ?? `class ${i}`, String(samples)], shown: figureText(figure) }];
     })
@@ -31,6 +29,16 @@ export function classBars(perClass: PerClass, names: readonly string[]): Html | 
   if (rows.length <= BARS) return html`<h3>Each class</h3>${of(rows)}`;
   return html`<h3>The best and the worst of ${rows.length} classes</h3>${of([...rows.slice(0, BARS / 2), ...rows.slice(-BARS / 2)])}
 <details><summary>All classes</summary>${of(rows)}</details>`;
+}
+
+/** Pictures from which both intervals are the same to the eye, and the exact one takes long. */
+const MANY = 1000;
+
+/** A bootstrap of few pictures that are all right, or all wrong, has no width. */
+function intervalOf(share: number, samples: number): Partial<Interval> {
+  const correct = Math.round(share * samples);
+  if (!(share >= 0 && share <= 1 && samples <= 2 ** 31)) return {};
+  return samples < MANY ? exactInterval(correct, samples) : accuracyInterval(correct, samples);
 }
 
 export function confusionMatrix(confusion: Confusion, names: readonly string[]): Html | undefined {

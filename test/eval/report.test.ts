@@ -133,6 +133,22 @@ it("summarises several results and links to each", () => {
 
 const HOSTILE = `"'\`><script>alert(1)</script><img src=x onerror=alert(2)>&amp;`;
 
+it("leaves out what few pictures of many classes cannot tell", () => {
+  const classes = Array.from({ length: 40 }, (_, i) => i);
+  const shown = evaluationPage([
+    evalResult({
+      details: {
+        classNames: classes.map((i) => `class ${i}`),
+        perClass: classes.map((i) => ({ samples: 1, value: Number(i === 7) })),
+        confusion: { actual: classes, predicted: classes.map(() => 7), counts: classes.map(() => 1) },
+      },
+    }),
+  ]);
+  const words = text(shown);
+  expect(words).toContain("Answers given wrongly most often answer wrongly rightly class 7 39 1");
+  expect(words).not.toMatch(/Each class|best and the worst|Confusion|Most often confused/);
+});
+
 it("nothing from outside becomes markup", () => {
   const item = {
     text: HOSTILE,

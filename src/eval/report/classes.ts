@@ -6,6 +6,8 @@ import { figureText } from "./figures.ts";
 
 /** Bars shown at once: with more classes, those at both ends. */
 const BARS = 24;
+/** Pictures of a class, on average, below which its share of right answers says nothing. */
+const WORTH = 4;
 /** A matrix of more classes could not be read: it shows those with the most mistakes. */
 const MATRIX = 30;
 /** Pairs of classes named in words. */
@@ -19,11 +21,12 @@ export function classBars(perClass: PerClass, names: readonly string[]): Html | 
     .flatMap(({ samples, value, low, high }, i) => {
       if (samples === 0) return [];
       const ends = low === undefined ? intervalOf(value, samples) : { low, high };
-      const figure = { value, ...ends, unit: "share" } as const;
+      const figure = { value, samples, ...ends, unit: "share" } as const;
       return [{ ...figure, cells: [names[i] ?? `class ${i}`, String(samples)], shown: figureText(figure) }];
     })
     .toSorted((a, b) => b.value - a.value);
-  if (rows.length === 0) return undefined;
+  const pictures = rows.reduce((sum, { samples }) => sum + samples, 0);
+  if (pictures < WORTH * rows.length || rows.length === 0) return undefined;
   const of = (some: typeof rows): Html =>
     intervalTable({ head: ["class", "pictures", "right"], rows: some, unit: "share", mark: "bar", from: 0, to: 1 });
   if (rows.length <= BARS) return html`<h3>Each class</h3>${of(rows)}`;
@@ -47,19 +50,14 @@ export function confusionMatrix(confusion: Confusion, names: readonly string[]):
     predicted: confusion.predicted[i] ?? 0,
     count,
   }));
-  if (entries.length === 0) return undefined;
-  const totals = new Map<number, number>();
-  const mistakes = new Map<number, number>();
-  const add = (to: Map<number, number>, key: number, count: number): unknown => to.set(key, (to.get(key) ?? 0) + count);
-  for (const { actual, predicted, count } of entries) {
-    add(totals, actual, count);
-    add(mistakes, actual, actual === predicted ? 0 : count);
-    add(mistakes, predicted, actual === predicted ? 0 : count);
-  }
-  const worst = [...mistakes].toSorted((a, b) => b[1] - a[1] || a[0] - b[0]).map(([key]) => key);
+  const totals = summed(entries, ({ actual }) => [actual]);
+  const wrong = entries.filter(({ actual, predicted }) => actual !== predicted);
+  const mistakes = summed(wrong, ({ actual, predicted }) => [actual, predicted]);
+  const nameOf = (key: number): string => names[key] ?? `class ${key}`;
+  const classes = [...new Set(entries.flatMap(({ actual, predicted }) => [actual, predicted]))];
+  const worst = classes.toSorted((a, b) => (mistakes.get(b) ?? 0) - (mistakes.get(a) ?? 0) || a - b);
   const shown = worst.slice(0, MATRIX).toSorted((a, b) => a - b);
   const counts = new Map(entries.map(({ actual, predicted, count }) => [`${actual} ${predicted}`, count]));
-  const nameOf = (key: number): string => names[key] ?? `class ${key}`;
   const matrix = heatMap({
     title: worst.length > MATRIX ? `Confusion among the ${MATRIX} classes with the most mistakes` : "Confusion",
     rows: shown.map(nameOf),
@@ -71,10 +69,30 @@ export function confusionMatrix(confusion: Confusion, names: readonly string[]):
       return { strength: count / (totals.get(actual) || 1), text: String(count) };
     },
   });
-  const pairs = entries
-    .filter(({ actual, predicted }) => actual !== predicted)
+  // With few pictures of each of many classes a matrix is all but empty; which answers come too often still tells something.
+  const isDense = classes.length <= MATRIX || [...totals.values()].filter((total) => total >= WORTH).length >= MATRIX;
+  const pairs = wrong
+    .filter(({ count }) => count > 1)
     .toSorted((a, b) => b.count - a.count || a.actual - b.actual)
     .slice(0, PAIRS)
     .map(({ actual, predicted, count }) => [nameOf(actual), nameOf(predicted), count, totals.get(actual) ?? 0]);
-  return html`${matrix}${pairs.length > 0 && html`<figure><figcaption>Most often confused</figcaption>${table({ head: ["is", "taken for", "times", "of"], rows: pairs })}</figure>`}`;
+  const answers = summed(wrong, ({ predicted }) => [predicted]);
+  const often = [...answers]
+    .toSorted((a, b) => b[1] - a[1] || a[0] - b[0])
+    .slice(0, PAIRS)
+    .map(([key, count]) => [nameOf(key), count, counts.get(`${key} ${key}`) ?? 0]);
+  return html`${isDense && entries.length > 0 && matrix}
+${pairs.length > 0 && captioned("Most often confused", ["is", "taken for", "times", "of"], pairs)}
+${classes.length > MATRIX && often.length > 0 && captioned("Answers given wrongly most often", ["answer", "wrongly", "rightly"], often)}`;
 }
+
+type Entry = { readonly actual: number; readonly predicted: number; readonly count: number };
+
+function summed(entries: readonly Entry[], keysOf: (entry: Entry) => readonly number[]): ReadonlyMap<number, number> {
+  const sums = new Map<number, number>();
+  for (const entry of entries) for (const key of keysOf(entry)) sums.set(key, (sums.get(key) ?? 0) + entry.count);
+  return sums;
+}
+
+const captioned = (caption: string, head: readonly string[], rows: readonly (readonly (string | number)[])[]): Html =>
+  html`<figure><figcaption>${caption}</figcaption>${table({ head, rows })}</figure>`;

@@ -23,6 +23,8 @@ export interface LinePlot {
   readonly y: Axis;
   /** Drawn as lines with bands; those whose points have labels as single points with whiskers. */
   readonly lines: readonly Line[];
+  /** The line that is shown in colour, the others being faint behind it. @default all are in colour */
+  readonly highlight?: number;
   /** Also y = x: perfect calibration, no loss under shift. @default false */
   readonly diagonal?: boolean;
 }
@@ -50,11 +52,19 @@ export function linePlot(plot: LinePlot): Html {
   ); // prettier
   const y = scaleOf(plot.y, ends, HEIGHT - BOTTOM, TOP);
   const isLabelled = points.filter(({ label }) => label !== undefined).length <= LABELLED;
-  const marks = lines.map((line, i) => lineMarks(line, i, { x, y }, plot, isLabelled));
+  const { highlight } = plot;
+  const faint = lines.flatMap((line, i) =>
+    highlight === undefined || i === highlight ? [] : [faintLine(line, { x, y })],
+  );
+  const marks = lines.flatMap((line, i) =>
+    highlight === undefined || i === highlight
+      ? [lineMarks(line, highlight === undefined ? i : 0, { x, y }, plot, isLabelled)]
+      : [],
+  );
   const legend = html`<ul class="legend">${lines.map(({ name }, i) => html`<li class="s${i % COLOURS}">${swatch(i)}${name}</li>`)}</ul>`;
-  return html`<figure><figcaption>${plot.title}</figcaption>${lines.length > 1 && legend}
+  return html`<figure><figcaption>${plot.title}</figcaption>${lines.length > 1 && highlight === undefined && legend}
 <div class="axis">${axisName(plot.y)}</div>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${plot.title}">${grid(x, y)}${plot.diagonal === true && x.from < y.to && y.from < x.to && diagonal(x, y)}${marks}</svg>
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${plot.title}">${grid(x, y)}${plot.diagonal === true && x.from < y.to && y.from < x.to && diagonal(x, y)}${faint}${marks}</svg>
 <div class="axis" style="text-align:right">${axisName(plot.x)}</div></figure>`;
 }
 
@@ -106,6 +116,9 @@ function lineMarks({ name, points }: Line, i: number, { x, y }: Scales, plot: Li
   return html`<g class="s${i % COLOURS}">${!isScatter && banded.length > 1 && html`<polygon class="band" points="${edge.join(" ")}"/>`}
 ${!isScatter && line}${(isScatter || points.length <= MARKED) && marks}</g>`;
 }
+
+const faintLine = ({ points }: Line, { x, y }: Scales): Html =>
+  html`<polyline class="faint" points="${points.map((point) => `${px(x.place(point.x))},${px(y.place(point.y))}`).join(" ")}"/>`;
 
 function whisker(point: Point, x: Scale, y: Scale): Html | undefined {
   const { low, high } = point;

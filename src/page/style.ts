@@ -39,13 +39,14 @@ th { font-weight: 600; font-size: 12px; color: var(--quiet); vertical-align: bot
 .tile span { display: block; font-size: 12px; color: var(--quiet); }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1.5rem; align-items: start; margin: 1rem 0; }
 figure { margin: 0; min-width: 0; } figcaption { font-weight: 600; font-size: 14px; overflow-wrap: anywhere; }
+.plots.many { grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: 1rem 1.5rem; } .many svg text { font-size: 16px; } .many polyline { stroke-width: 3; }
 @media (min-width: 48rem) { .plots > :only-child { grid-column: span 2; max-width: 36rem; } }
 .beside { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; align-items: flex-start; margin: 1rem 0; } .beside > * { max-width: 100%; }
 .axis { font-size: 12px; color: var(--quiet); }
 svg { display: block; width: 100%; height: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--quiet); } svg line { stroke: var(--faint); }
 svg .base { stroke: var(--quiet); } svg .diagonal { stroke: var(--quiet); stroke-dasharray: 3 3; }
-polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } .band { fill: var(--c); opacity: 0.15; }
+polyline { fill: none; stroke: var(--c); stroke-width: 2; stroke-linejoin: round; } .faint { stroke: var(--faint); stroke-width: 1.5; } .band { fill: var(--c); opacity: 0.15; }
 circle, ellipse { fill: var(--c); } .whisker { stroke: var(--c); stroke-width: 1.5; } .bar { fill: var(--c); opacity: 0.75; } .bar.small { opacity: 0.3; } .bar ~ .whisker { stroke: var(--text); }
 .s0 { --c: var(--s0); } .s1 { --c: var(--s1); } .s2 { --c: var(--s2); } .s3 { --c: var(--s3); }
 .s4 { --c: var(--s4); } .s5 { --c: var(--s5); } .s6 { --c: var(--s6); } .s7 { --c: var(--s7); }

@@ -3,7 +3,7 @@ import { type Html, html, type IntervalRow, intervalTable, page, table } from ".
 import { type ComparedTask, type Comparison, isClear } from "../compare.ts";
 import type { EvalDetails } from "../result.ts";
 import { comparisonNotes, comparisonTable, differenceText } from "./comparison-table.ts";
-import { calibrationPlot, curvePlot } from "./plots.ts";
+import { calibrationPlot, curvePlots, LINES } from "./plots.ts";
 
 type Curve = NonNullable<EvalDetails["curves"]>[number];
 
@@ -45,13 +45,10 @@ function section({ task, kind, figures, results }: ComparedTask, runs: readonly 
   ); // prettier
   return html`<section><h2>${task}</h2><p class="summary">${kind}; ${results[0]?.data.pictures} pictures of ${results[0]?.data.name}</p>
 ${rows.length > 0 && intervalTable({ head: ["figure", "run", `minus ${runs[0]}`], rows, unit: "share", mark: "change" })}
-${curves.length > 0 && html`<div class="plots">${curves.map(curvePlot)}</div>`}
+${curvePlots(curves)}
 ${calibrations.length > 1 && html`<div class="beside">${calibrations}</div>`}
 ${runs.slice(1).map((run, i) => classChanges(results[0]?.details, results[i + 1]?.details, runs[0] ?? "", run))}</section>\n`;
 }
-
-/** Lines of a plot that can still be told apart. */
-const LINES = 8;
 
 /** Curves of the same title in one plot; with many lines a plot for each that the runs share. */
 function sharedCurves(curves: readonly (readonly Curve[])[], runs: readonly string[]): readonly Curve[] {

@@ -4,7 +4,7 @@ import type { EvalResult } from "../result.ts";
 import { classBars, confusionMatrix } from "./classes.ts";
 import { figureTables, figureText, intervalText, valueText } from "./figures.ts";
 import { examples, mistakes } from "./pictures.ts";
-import { calibrationPlot, curvePlot } from "./plots.ts";
+import { calibrationPlot, curvePlots } from "./plots.ts";
 
 /** Tiles above the details of a result: its first figures. */
 const TILES = 4;
@@ -62,7 +62,7 @@ function section(result: EvalResult, i: number, hasModels: boolean): Html {
 <div class="tiles">${tiles}</div>
 ${details.notes?.map((note) => html`<p class="note">${note}</p>`)}
 ${(kind !== "zero-shot" || figures.length > TILES) && figureTables(figures)}
-${details.curves && html`<div class="plots">${details.curves.map(curvePlot)}</div>`}
+${details.curves && curvePlots(details.curves)}
 ${details.tables?.map((one) => html`<h3>${one.title}</h3>${table({ head: one.head, rows: one.rows.map((row) => row.map((cell) => (typeof cell === "number" ? short(cell) : cell))) })}`)}
 <div class="beside">${details.calibration && calibrationPlot(details.calibration)}${details.confusion && confusionMatrix(details.confusion, names)}</div>
 ${details.perClass && classBars(details.perClass, names)}

@@ -55,7 +55,7 @@ export const embedCommand = (): Command =>
       `
 Rows are float32, [inputs, width], in the order of the inputs; .safetensors and .npy have the names of their rows beside them
 in OUT.names.jsonl, .jsonl has {"name", "features"} a line. Inputs that cannot be read have no row: they are named, and kept
-in OUT.errors.jsonl. A run that was stopped goes on where it was with the same command.
+in OUT.errors.jsonl, and the status is 1. A run that was stopped goes on where it was with the same command.
 
 Examples:
   clip-ts embed photos/ -o photos.safetensors
@@ -117,7 +117,7 @@ async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
     const result = await file.finish();
     if (result.rows === 0) throw new Error(`${flags.out}: none of ${done} inputs could be read`);
     await report(flags, kind, config.embedDim, result);
-    return 0;
+    return result.failed > 0 ? 1 : 0;
   } finally {
     bar.end();
     interrupt.release();

@@ -137,7 +137,7 @@ describe("clip-ts embed", () => {
     await cp(join(pictures, "red-circle.png"), join(mixed, "below", "3.png"));
     const out = join(place, "mixed.npy");
     const { status, err, out: said } = await embed([mixed, "-o", out]);
-    expect(status).toBe(0);
+    expect(status).toBe(1);
     expect(err).toMatch(/^clip-ts: .*2\.png: cannot be decoded: [^\n]+\n$/);
     expect(said).toBe(`${out}: 2 x 16 features of images; 1 could not be read (${out}.errors.jsonl)\n`);
     expect(await jsonLines(`${out}.names.jsonl`)).toEqual([join(mixed, "1.png"), join(mixed, "below", "3.png")]);

@@ -15,9 +15,32 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
     about: "a linear classifier on the features before the projection, as in the paper's appendix A.3",
     load: async () => (await import("./probe/evaluate.ts")).evaluateLinearProbe,
   },
+  supervised: {
+    about: "the same image tower with a linear head, trained from scratch on the task's own pictures",
+    options: {
+      epochs: "passes over the training pictures (default: 20, and 10 for fine-tuning)",
+      rates: "learning rates to choose from, with commas between (default: 3e-4,1e-3,3e-3; fine-tuning 1e-5,1e-4,1e-3)",
+      save: "file for the tower, a model that linear-probe takes",
+    },
+    load: async () => (await import("./learning/evaluate-supervised.ts")).evaluateSupervised,
+  },
   "few-shot": {
     about: "linear probes, Tip-Adapter and CoOp from 1 to 16 examples of each class",
+    options: {
+      shots: "examples of each class, with commas between (default: 1,2,4,8,16)",
+      seeds: "draws of the examples (default: 3)",
+      methods: "some of them, with commas between (default: all)",
+    },
     load: async () => (await import("./few-shot/evaluate.ts")).evaluateFewShot,
+  },
+  "fine-tuning": {
+    about: "end to end, or with a tower locked; weights between the model and the tuned one (WiSE-FT)",
+    options: {
+      epochs: "passes over the training pictures (default: 20, and 10 for fine-tuning)",
+      rates: "learning rates to choose from, with commas between (default: 3e-4,1e-3,3e-3; fine-tuning 1e-5,1e-4,1e-3)",
+      methods: "some of them, with commas between (default: all)",
+    },
+    load: async () => (await import("./fine-tuning/evaluate.ts")).evaluateFineTuning,
   },
   corruptions: {
     about: "fifteen common corruptions at five strengths: curves, mean corruption error",

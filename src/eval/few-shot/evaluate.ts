@@ -1,6 +1,7 @@
 /** Few-shot learning on a task: curves over the number of examples, over seeds. */
 import { classWeights } from "../class-weights.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
+import { namesOption, numbersOption, wholeOption } from "../learning/options.ts";
 import { resultOf } from "../learning/outcome.ts";
 import { criterionOf, predictedOf } from "../probe/criteria.ts";
 import { pickedRows } from "../probe/feature-rows.ts";
@@ -74,25 +75,11 @@ export const evaluateFewShot: Evaluator = async (context) => {
 
 /** `--shots 1,2,4`, `--seeds 3`, `--methods "linear probe,CoOp"`. @throws one line */
 function optionsOf({ options }: EvalContext) {
-  const shots = String(options.shots ?? SHOTS)
-    .split(",")
-    .map((each) => {
-      const count = Number(each);
-      if (!(Number.isSafeInteger(count) && count > 0))
-        throw new Error(`--shots: expected whole numbers with commas between, got ${each}`);
-      return count;
-    });
-  const seeds = Number(options.seeds ?? SEEDS);
-  if (!(Number.isSafeInteger(seeds) && seeds > 0))
-    throw new Error(`--seeds: expected a whole number above 0, got ${options.seeds}`);
-  const all = Object.keys(FEW_SHOT_METHODS);
-  const methods = String(options.methods ?? all.join(","))
-    .split(",")
-    .map((name) => {
-      if (!isMethod(name)) throw new Error(`--methods: expected some of ${all.join(",")}, got ${name}`);
-      return name;
-    });
-  return { shots, seeds, methods };
+  const shots = numbersOption(options, "shots", SHOTS);
+  for (const count of shots)
+    if (!Number.isSafeInteger(count)) throw new Error(`--shots: expected whole numbers, got ${count}`);
+  const all = Object.keys(FEW_SHOT_METHODS).filter(isMethod);
+  return { shots, seeds: wholeOption(options, "seeds", SEEDS), methods: namesOption(options, "methods", all) };
 }
 
 const isMethod = (name: string): name is FewShotMethod => Object.hasOwn(FEW_SHOT_METHODS, name);

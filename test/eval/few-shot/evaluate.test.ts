@@ -61,8 +61,9 @@ describe("the evaluations", () => {
     const having = (options: Record<string, string>) =>
       evaluateFewShot(microContext(micro.clip, micro.folder, { options }));
     await expect(having({ shots: "1,x" })).rejects.toThrow(
-      "--shots: expected whole numbers with commas between, got x",
+      "--shots: expected numbers above 0 with commas between, got x",
     );
+    await expect(having({ shots: "1.5" })).rejects.toThrow("--shots: expected whole numbers, got 1.5");
     await expect(having({ seeds: "0" })).rejects.toThrow("--seeds: expected a whole number above 0, got 0");
     await expect(having({ methods: "magic" })).rejects.toThrow("--methods: expected some of linear probe");
   });

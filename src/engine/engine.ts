@@ -76,9 +76,21 @@ export interface Engine {
   readonly name: string;
   /** Compiles a graph; the program of a resizable one takes inputs of any sizes that fit together. */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
-  createState(values: HostTensors): Promise<State>;
+  createState(values: StateValues): Promise<State>;
   close(): Promise<void>;
 }
+
+/**
+ * What a state begins with: values, which are copied, or functions that make one each. Those are called one after the other and their
+ * arrays taken over, so that no more than one value is ever held twice.
+ */
+export type StateValues = Readonly<Record<string, HostTensor | (() => HostTensor)>>;
+
+/** All values at once. */
+export const allMade = (values: StateValues): HostTensors =>
+  Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, typeof value === "function" ? value() : value]),
+  );
 
 /** For engines that compute in float32 alone. */
 export function refuseNarrowPrecision(engine: string, { precision = "float32" }: CompileOptions): void {

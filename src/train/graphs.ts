@@ -37,7 +37,7 @@ import {
   type AdamW,
   clampLogitScale,
   groupParameters,
-  initialMoments,
+  momentTypes,
   type Updated,
   update,
   updateSignature,
@@ -87,9 +87,7 @@ export function stateOf({ config, lock, dtype = "f32" }: StepShape) {
   const trained = Object.fromEntries(all.filter(([name]) => !isOf(lock, name)));
   const locked = Object.fromEntries(all.filter(([name]) => isOf(lock, name)));
   const groups = groupParameters(trained, decays);
-  const moments = Object.fromEntries(
-    Object.entries(initialMoments(groups, dtype)).map(([name, { shape }]) => [name, { dtype, shape }]),
-  );
+  const moments = momentTypes(groups, dtype);
   const parameters = typed(trained);
   const accumulated = Object.fromEntries(Object.entries(parameters).map(([name, type]) => [gradientName(name), type]));
   return { groups, parameters, buffers: typed({ ...bufferShapes(config), ...locked }), moments, accumulated };

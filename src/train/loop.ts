@@ -59,7 +59,7 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
   const trainer = await createTrainer(
     options.engine,
     { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations, patchDropout, seed, ...lock },
-    initial,
+    () => initial,
   );
   const log = await openMetrics(folder, step);
   try {

@@ -80,15 +80,20 @@ function groupOf(name: string, decayed: boolean, names: readonly string[], shape
   return { name, decayed, members, length, shape };
 }
 
-/** Zero moments, under the names in which the training state holds them: in the groups' shapes. */
+/** Types of the moments, under the names in which the training state holds them: in the groups' shapes. */
+export function momentTypes(groups: readonly Group[], dtype: "f32" | "f64" = "f32"): Record<string, TensorType> {
+  return Object.fromEntries(
+    groups.flatMap(({ name, shape }) => MOMENTS.map((moment) => [`${moment}.${name}`, { dtype, shape }])),
+  );
+}
+
+/** Zero moments. */
 export function initialMoments(groups: readonly Group[], dtype: "f32" | "f64" = "f32"): Record<string, HostTensor> {
   return Object.fromEntries(
-    groups.flatMap((group) =>
-      MOMENTS.map((moment) => [
-        `${moment}.${group.name}`,
-        { dtype, shape: group.shape, data: hostArray(dtype, group.length) },
-      ]),
-    ),
+    Object.entries(momentTypes(groups, dtype)).map(([name, type]) => [
+      name,
+      { ...type, data: hostArray(dtype, elements(type.shape)) },
+    ]),
   );
 }
 
@@ -107,20 +112,25 @@ export function unpackMoments(groups: readonly Group[], state: Named<HostTensor>
   return Object.fromEntries(entries);
 }
 
-/** The reverse of `unpackMoments`. */
-export function packMoments(groups: readonly Group[], saved: Named<HostTensor>): Record<string, HostTensor> {
-  const packed = initialMoments(groups);
-  for (const group of groups)
-    for (const moment of MOMENTS)
-      for (const { name, shape, offset } of group.members) {
-        const value = saved[`${moment}.${name}`];
-        if (!value || value.data.length !== elements(shape))
-          throw new Error(
-            `optimizer: expected ${moment}.${name} [${shape}], got ${value ? `[${value.shape}]` : "nothing"}`,
-          );
-        packed[`${moment}.${group.name}`]?.data.set(value.data, offset);
-      }
-  return packed;
+/** The reverse of `unpackMoments`, each made when it is asked for: of a group of one, the saved array itself. */
+export function packMoments(groups: readonly Group[], saved: Named<HostTensor>): Record<string, () => HostTensor> {
+  return Object.fromEntries(
+    groups.flatMap((group) => MOMENTS.map((moment) => [`${moment}.${group.name}`, () => packed(group, moment, saved)])),
+  );
+}
+
+function packed({ members, shape, length }: Group, moment: string, saved: Named<HostTensor>): HostTensor {
+  const parts = members.map(({ name, shape: own }) => {
+    const value = saved[`${moment}.${name}`];
+    if (!value || value.data.length !== elements(own))
+      throw new Error(`optimizer: expected ${moment}.${name} [${own}], got ${value ? `[${value.shape}]` : "nothing"}`);
+    return value;
+  });
+  const [only, another] = parts;
+  if (only && !another) return { ...only, shape };
+  const data = hostArray("f32", length);
+  for (const [i, { offset }] of members.entries()) data.set(parts[i]?.data ?? [], offset);
+  return { dtype: "f32", shape, data };
 }
 
 /**

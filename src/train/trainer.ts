@@ -1,5 +1,5 @@
-import type { Engine, HostTensors, Program } from "../engine/engine.ts";
-import { type HostTensor, hostArray, hostTensor } from "../graph/index.ts";
+import { allMade, type Engine, type HostTensors, type Program, type StateValues } from "../engine/engine.ts";
+import { type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
   applyGraph,
@@ -15,7 +15,7 @@ import {
   stepGraph,
   type Tower,
 } from "./graphs.ts";
-import { type AdamW, initialMoments, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
+import { type AdamW, type Group, momentTypes, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
 import { drawPatches, keptPatches } from "./patch-dropout.ts";
 import { packsTexts, packTexts, ROW_BLOCK } from "./text-packing.ts";
 
@@ -74,7 +74,8 @@ export interface TrainerOptions {
 const LOSS_ROWS = 1024;
 
 /**
- * @param initial parameters and running statistics, with moments (as `read` gives them) where training goes on
+ * @param initial parameters and running statistics, with moments (as `read` gives them) where training goes on; what a function gives is
+ *   taken over, where tensors given are copied
  */
 export async function createTrainer(
   engine: Engine,
@@ -88,7 +89,7 @@ export async function createTrainer(
     seed = 0,
     lock,
   }: TrainerOptions,
-  initial: HostTensors,
+  initial: HostTensors | (() => HostTensors),
 ): Promise<Trainer> {
   if (microBatch < 1 || batch % microBatch !== 0)
     throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
@@ -105,12 +106,8 @@ export async function createTrainer(
   const forTexts = packs ? forAnyTexts : (make: (shape: StepShape) => StatefulGraph, shape: StepShape) => make(shape);
   const { groups, parameters, buffers, accumulated } = stateOf(whole);
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
-  const goesOn = Object.keys(initial).some((name) => name.startsWith("moment1."));
-  const state = await engine.createState({
-    ...Object.fromEntries(kept.map((name) => [name, named(initial, name)])),
-    ...(goesOn ? packMoments(groups, initial) : initialMoments(groups)),
-    ...(microBatch < batch ? zeros(accumulated) : {}),
-  });
+  const values = startingValues(initial, kept, groups);
+  const state = await engine.createState({ ...values, ...(microBatch < batch ? zeros(accumulated) : {}) });
 
   const programs = new Map<string, Promise<Program>>();
   let compileSeconds = 0;
@@ -258,8 +255,22 @@ const scalar = (values: HostTensors, name: string): number => named(values, name
 const zerosLike = (shape: readonly number[]): HostTensor =>
   hostTensor("f32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
 
-function zeros(types: Readonly<Record<string, { readonly shape: readonly number[] }>>): Record<string, HostTensor> {
-  return Object.fromEntries(Object.entries(types).map(([name, { shape }]) => [name, zerosLike(shape)]));
+function zeros(types: Readonly<Record<string, TensorType>>): StateValues {
+  return Object.fromEntries(Object.entries(types).map(([name, { shape }]) => [name, () => zerosLike(shape)]));
+}
+
+/** What the state holds of parameters, running statistics and moments before the first step. */
+function startingValues(
+  initial: HostTensors | (() => HostTensors),
+  kept: readonly string[],
+  groups: readonly Group[],
+): StateValues {
+  const given = typeof initial === "function" ? initial() : initial;
+  const goesOn = Object.keys(given).some((name) => name.startsWith("moment1."));
+  const own = Object.fromEntries(kept.map((name) => [name, () => named(given, name)]));
+  const saved = { ...own, ...(goesOn ? packMoments(groups, given) : {}) };
+  const values = typeof initial === "function" ? saved : allMade(saved);
+  return goesOn ? values : { ...values, ...zeros(momentTypes(groups)) };
 }
 
 function addTo(sum: HostTensor, more: HostTensor): void {

@@ -23,6 +23,7 @@ import {
   type Program,
   refuseNarrowPrecision,
   type State,
+  type StateValues,
   type StoredTensors,
   splitOutputs,
 } from "../engine.ts";
@@ -68,7 +69,7 @@ export async function createOnnxEngine({
       isResizable(graph) && executionProvider === "webgpu"
         ? compiledPerSize(graph, (sized) => compile(channel, sized, options, kept))
         : compile(channel, graph, options, kept),
-    createState: async (values) => onnxState(channel, await channel.call("createState", values), values),
+    createState: (values) => createState(channel, values),
     close: () => channel.close(),
   };
 }
@@ -136,10 +137,29 @@ interface OnnxState extends State {
   readonly types: Readonly<Record<string, TensorType>>;
 }
 
-function onnxState(channel: Channel, id: number, initial: HostTensors): OnnxState {
-  const names = Object.keys(initial);
-  // Not the values: the worker has them.
-  const types = Object.fromEntries(Object.entries(initial).map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
+/** One value after the other: what is on its way to the worker is held twice. */
+async function createState(channel: Channel, values: StateValues): Promise<OnnxState> {
+  const id = await channel.call("createState", undefined);
+  const types: Record<string, TensorType> = {};
+  try {
+    for (const [name, value] of Object.entries(values)) {
+      const made = typeof value === "function" ? value() : value;
+      types[name] = { dtype: made.dtype, shape: made.shape };
+      await channel.call("addEntry", { state: id, name, value: made }, typeof value === "function" ? own(made) : []);
+    }
+  } catch (error) {
+    await channel.call("closeState", id);
+    throw error;
+  }
+  return onnxState(channel, id, types);
+}
+
+/** An array's memory where it is nobody else's. */
+const own = ({ data }: HostTensor): ArrayBuffer[] =>
+  data.buffer instanceof ArrayBuffer && data.byteLength === data.buffer.byteLength ? [data.buffer] : [];
+
+function onnxState(channel: Channel, id: number, types: Readonly<Record<string, TensorType>>): OnnxState {
+  const names = Object.keys(types);
   return {
     channel,
     id,

@@ -120,10 +120,16 @@ async function toState(value: HostTensor): Promise<Tensor> {
   return device ? device.upload(toOrt(value), value) : toOrt(value);
 }
 
-/** A copy of a state entry in the host's memory. */
+/** Memory that goes with the next answer instead of being copied into it. */
+const leaving: ArrayBuffer[] = [];
+
+/** A copy of a state entry in the host's memory, for the answer. */
 async function fromState({ current, type }: Entry): Promise<HostTensor> {
   const host = toHost(device ? await device.download(current, type) : current);
-  return device ? host : { ...host, data: host.data.slice() };
+  if (device) return host;
+  const data = host.data.slice();
+  if (data.buffer instanceof ArrayBuffer) leaving.push(data.buffer);
+  return { ...host, data };
 }
 
 /** Puts a value in the place of an entry's. The device's memory is freed here, not when the garbage is collected. */
@@ -207,17 +213,15 @@ const HANDLERS: { readonly [K in CallName]: (request: Calls[K]["request"]) => Pr
     programs.delete(id);
     return undefined;
   },
-  createState: async (values) => {
-    const entries = new Map<string, Entry>();
-    for (const [name, value] of Object.entries(values))
-      entries.set(name, {
-        current: await toState(value),
-        spare: undefined,
-        maker: undefined,
-        type: { dtype: value.dtype, shape: value.shape },
-      });
-    states.set(nextId, entries);
+  createState: async () => {
+    states.set(nextId, new Map());
     return nextId++;
+  },
+  addEntry: async ({ state, name, value }) => {
+    const { dtype, shape } = value;
+    const entry = { current: await toState(value), spare: undefined, maker: undefined, type: { dtype, shape } };
+    entriesOf(state).set(name, entry);
+    return undefined;
   },
   readState: async ({ state, names }) => {
     const entries = entriesOf(state);
@@ -257,5 +261,8 @@ async function answer<K extends CallName>({ id, call, request }: Request<K>): Pr
 // One after the other: a state never changes while it is read.
 let queue: Promise<void> = Promise.resolve();
 parentPort?.on("message", (request: Request) => {
-  queue = queue.then(async () => parentPort?.postMessage(await answer(request)));
+  queue = queue.then(async () => {
+    const said = await answer(request);
+    parentPort?.postMessage(said, leaving.splice(0));
+  });
 });

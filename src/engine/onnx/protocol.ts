@@ -1,4 +1,5 @@
 /** What the engine and its worker thread say to each other. */
+import type { HostTensor } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
 
 export type ExecutionProvider = "cpu" | "webgpu";
@@ -33,7 +34,9 @@ export interface Calls {
   compile: { request: ModelSource; answer: number };
   run: { request: { program: number; inputs: HostTensors; state: number | undefined }; answer: HostTensors };
   closeProgram: { request: number; answer: undefined };
-  createState: { request: HostTensors; answer: number };
+  createState: { request: undefined; answer: number };
+  /** A further entry, whose array becomes the worker's. */
+  addEntry: { request: { state: number; name: string; value: HostTensor }; answer: undefined };
   readState: { request: { state: number; names: readonly string[] }; answer: HostTensors };
   writeState: { request: { state: number; values: HostTensors }; answer: undefined };
   closeState: { request: number; answer: undefined };

@@ -13,6 +13,7 @@ import {
   type Tensor,
 } from "../../graph/index.ts";
 import {
+  allMade,
   checkInputs,
   type Engine,
   type HostTensors,
@@ -34,7 +35,7 @@ export function createReferenceEngine(): Engine {
       const { state = [], constants = {} } = options;
       return referenceProgram(engine, graph, state, isStored(constants) ? await constants.read() : constants);
     },
-    createState: async (values) => new ReferenceState(values),
+    createState: async (values) => new ReferenceState(allMade(values)),
     close: async () => {
       engine.open = false;
     },

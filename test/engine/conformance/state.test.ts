@@ -181,6 +181,35 @@ for (const { name, create } of ENGINES)
       expect(await held(state, "count")).toEqual([2]);
     });
 
+    it("begins with values that are made one after the other, whatever memory they share with others", async () => {
+      const shared = Float32Array.of(1, 2, 3, 4);
+      const asked: string[] = [];
+      const made = (entry: string, value: g.HostTensor) => (): g.HostTensor => {
+        asked.push(entry);
+        return value;
+      };
+      const state = await engine.createState({
+        first: made("first", { dtype: "f32", shape: [2], data: shared.subarray(0, 2) }),
+        second: made("second", { dtype: "f32", shape: [2], data: shared.subarray(2) }),
+        given: f32([2], 5, 6),
+        alone: made("alone", i32([], 7)),
+      });
+      expect(asked).toEqual(["first", "second", "alone"]);
+      expect([...shared]).toEqual([1, 2, 3, 4]);
+      for (let round = 0; round < 2; round++)
+        expect(Object.entries(await state.read()).map(([entry, { data }]) => [entry, ...data])).toEqual([
+          ["first", 1, 2],
+          ["second", 3, 4],
+          ["given", 5, 6],
+          ["alone", 7],
+        ]);
+      const missing = (): g.HostTensor => {
+        throw new Error("there is none");
+      };
+      await expect(engine.createState({ first: f32([1], 1), missing })).rejects.toThrow("there is none");
+      expect(await held(state, "given")).toEqual([5, 6]);
+    });
+
     it("is asked for where it is missing, or lacks an entry, or holds another type", async () => {
       const program = await engine.compile(counting, { state: ["count"] });
       await expect(program.run({})).rejects.toThrow(/state/);

@@ -13,6 +13,7 @@ import { textTable } from "./text-table.ts";
 interface Flags {
   readonly json?: boolean;
   readonly html?: string;
+  readonly anyKind?: boolean;
   readonly seed: number;
 }
 
@@ -21,6 +22,7 @@ export const compareCommand = (): Command =>
     .description("Put evaluations of several models side by side and say which differences are more than chance.")
     .argument("<results...>", "two files of results or more, the first being what the others are compared with")
     .option("--html <file>", "also write a page with plots")
+    .option("--any-kind", "also different evaluations of the same pictures: zero-shot with a linear probe")
     .option("--seed <number>", "of the bootstrap where no exact interval is known", count, 0)
     .option("--json", "the comparison as JSON")
     .addHelpText(
@@ -30,12 +32,13 @@ Answers to the same pictures are compared one by one (paired); what was measured
 
 Examples:
   clip-ts eval runs/a --json a.json && clip-ts eval runs/b --json b.json
-  clip-ts compare a.json b.json --html a-b.html`,
+  clip-ts compare a.json b.json --html a-b.html
+  clip-ts compare zero-shot.json probe.json --any-kind`,
     )
     .action(compare);
 
-async function compare(paths: readonly string[], { json, html, seed }: Flags): Promise<void> {
-  const comparison = compareRuns(await Promise.all(paths.map((path) => openRun(path, paths))), { seed });
+async function compare(paths: readonly string[], { json, html, seed, anyKind = false }: Flags): Promise<void> {
+  const comparison = compareRuns(await Promise.all(paths.map((path) => openRun(path, paths))), { seed, anyKind });
   if (html !== undefined)
     await onDisk(html, () => writeFileAtomic(html, new TextEncoder().encode(comparisonPage(comparison))));
   if (json) {

@@ -48,11 +48,14 @@ export interface Comparison {
 export interface CompareOptions {
   /** Of the bootstrap. @default 0 */
   readonly seed?: number;
+  /** Compares evaluations of different kinds too, where they were made of the same pictures: zero-shot with a linear probe. @default false */
+  readonly anyKind?: boolean;
 }
 
 /** @throws one line if there is nothing to compare, or what has the same name was measured on other data */
-export function compareRuns(runs: readonly Run[], { seed = 0 }: CompareOptions = {}): Comparison {
-  const [first, ...others] = runs.map((run) => ({ ...run, byKey: keyed(run) }));
+export function compareRuns(runs: readonly Run[], { seed = 0, anyKind = false }: CompareOptions = {}): Comparison {
+  const keyOf = ({ kind, task }: Named): string => (anyKind ? task : JSON.stringify([kind, task]));
+  const [first, ...others] = runs.map((run) => ({ ...run, byKey: keyed(run, keyOf) }));
   if (!first || others.length === 0) throw new Error(`compare: expected two runs or more, got ${runs.length}`);
   const tasks: ComparedTask[] = [];
   for (const [key, result] of first.byKey) {
@@ -73,15 +76,17 @@ export function compareRuns(runs: readonly Run[], { seed = 0 }: CompareOptions =
 }
 
 type Named = Pick<EvalResult, "kind" | "task">;
-const keyOf = ({ kind, task }: Named): string => JSON.stringify([kind, task]);
 const nameOf = ({ kind, task }: Named): string => `${task} (${kind})`;
 
-function keyed({ name, results }: Run): ReadonlyMap<string, EvalResult> {
+function keyed({ name, results }: Run, keyOf: (result: Named) => string): ReadonlyMap<string, EvalResult> {
   const found = new Map<string, EvalResult>();
   for (const result of results) {
     const key = keyOf(result);
-    if (found.has(key))
-      throw new Error(`compare: ${name} has ${nameOf(result)} twice; keep one of them in a file of its own`);
+    const before = found.get(key);
+    if (before) {
+      const twice = before.kind === result.kind ? "twice" : `and ${nameOf(before)}`;
+      throw new Error(`compare: ${name} has ${nameOf(result)} ${twice}; keep one of them in a file of its own`);
+    }
     found.set(key, result);
   }
   return found;

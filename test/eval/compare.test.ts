@@ -122,6 +122,16 @@ it("refuses what is not comparable in one line", () => {
   expect(() => compareRuns([a, twice])).toThrow("t has pets (zero-shot) twice");
 });
 
+it("compares another evaluation of the same pictures where that is asked for", () => {
+  const probe = { name: "p", results: b.results.map((result) => ({ ...result, kind: "linear-probe" as const })) };
+  expect(() => compareRuns([a, probe])).toThrow("no evaluation in common");
+  const comparison = compareRuns([a, probe], { anyKind: true });
+  expect(comparison.tasks[0]?.figures[0]?.differences[1]).toMatchObject({ paired: true, pValue: 186 / 256 });
+  expect(comparisonTable(comparison).rows[0]?.slice(0, 3)).toEqual(["pets", "zero-shot / linear-probe", "top-1"]);
+  const both = { name: "both", results: [...a.results, ...probe.results] };
+  expect(() => compareRuns([both, a], { anyKind: true })).toThrow("both has pets (linear-probe) and pets (zero-shot)");
+});
+
 it("says what only one run has and compares the rest", () => {
   const digits = evalResult({ task: "digits" });
   const comparison = compareRuns([a, { name: "b", results: [...b.results, digits] }]);

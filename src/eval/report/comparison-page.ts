@@ -2,7 +2,7 @@
 import { type Html, html, type IntervalRow, intervalTable, page, table } from "../../page/index.ts";
 import { type ComparedTask, type Comparison, isClear } from "../compare.ts";
 import type { EvalDetails } from "../result.ts";
-import { comparisonNotes, comparisonTable, differenceText } from "./comparison-table.ts";
+import { comparisonNotes, comparisonTable, differenceText, kindsOf } from "./comparison-table.ts";
 import { calibrationPlot, curvePlots, LINES } from "./plots.ts";
 
 type Curve = NonNullable<EvalDetails["curves"]>[number];
@@ -23,7 +23,8 @@ export function comparisonPage(comparison: Comparison): string {
   });
 }
 
-function section({ task, kind, figures, results }: ComparedTask, runs: readonly string[]): Html {
+function section(compared: ComparedTask, runs: readonly string[]): Html {
+  const { task, figures, results } = compared;
   const rows = figures.flatMap((figure) =>
     figure.unit !== "share"
       ? []
@@ -43,7 +44,7 @@ function section({ task, kind, figures, results }: ComparedTask, runs: readonly 
     results.map((result) => result?.details?.curves ?? []),
     runs,
   ); // prettier
-  return html`<section><h2>${task}</h2><p class="summary">${kind}; ${results[0]?.data.pictures} pictures of ${results[0]?.data.name}</p>
+  return html`<section><h2>${task}</h2><p class="summary">${kindsOf(compared)}; ${results[0]?.data.pictures} pictures of ${results[0]?.data.name}</p>
 ${rows.length > 0 && intervalTable({ head: ["figure", "run", `minus ${runs[0]}`], rows, unit: "share", mark: "change" })}
 ${curvePlots(curves)}
 ${calibrations.length > 1 && html`<div class="beside">${calibrations}</div>`}

@@ -1,5 +1,5 @@
 /** A comparison as a table of text, for the terminal and for documents. */
-import { type ComparedFigure, type Comparison, type FigureDifference, isClear } from "../compare.ts";
+import { type ComparedFigure, type ComparedTask, type Comparison, type FigureDifference, isClear } from "../compare.ts";
 import { valueText } from "./figures.ts";
 
 export interface TextTable {
@@ -12,14 +12,18 @@ export function comparisonTable({ runs, tasks }: Comparison): TextTable {
   const [first = "", ...others] = runs;
   return {
     head: ["task", "evaluation", "figure", first, ...others.flatMap((name) => [name, `${name} − ${first}`])],
-    rows: tasks.flatMap(({ task, kind, figures }) =>
-      figures.map((figure) => [
-        ...[task, kind, figure.name, cell(figure, 0)],
+    rows: tasks.flatMap((compared) =>
+      compared.figures.map((figure) => [
+        ...[compared.task, kindsOf(compared), figure.name, cell(figure, 0)],
         ...others.flatMap((_, i) => [cell(figure, i + 1), differenceText(figure.differences[i + 1], figure.unit)]),
       ]),
     ),
   };
 }
+
+/** The evaluation, or those of all runs where they differ. */
+export const kindsOf = ({ results }: ComparedTask): string =>
+  [...new Set(results.flatMap((result) => (result ? [result.kind] : [])))].join(" / ");
 
 const cell = ({ figures, unit }: ComparedFigure, i: number): string => {
   const figure = figures[i];

@@ -1,4 +1,5 @@
 /** Retrieval both ways between pictures and their captions, without ever holding the matrix of all scores. */
+import { mapAhead } from "../ahead.ts";
 import type { FeatureMatrix } from "./tasks/features.ts";
 
 /** Products of all pairs: rows [n, width] and columns [m, width] make [n, m]. Near ties are decided in double precision behind it. */
@@ -11,7 +12,7 @@ export type Products = (
 export interface RetrievalOptions {
   /** What multiplies blocks; an engine's product is a hundred times as fast as the plain one. @default in double precision, here */
   readonly products?: Products;
-  /** Rows of texts, and of pictures, that are multiplied at once: memory is about 4 x (block^2 + 2 x block x width) bytes. @default 2048 */
+  /** Rows of texts, and of pictures, that are multiplied at once: memory is about 8 x (block^2 + 2 x block x width) bytes. @default 2048 */
   readonly block?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
@@ -22,6 +23,14 @@ export interface Ranks {
   readonly textToImage: Int32Array;
   /** [pictures]: how many texts come before the best of the picture's own; -1 where it has none. */
   readonly imageToText: Int32Array;
+}
+
+/** Some texts and some pictures. */
+interface Block {
+  readonly rows: Float32Array;
+  readonly columns: Float32Array;
+  /** Texts t0 to t1, pictures i0 to i1. */
+  readonly at: { readonly t0: number; readonly t1: number; readonly i0: number; readonly i1: number };
 }
 
 /** Scores of unit vectors that differ by less may come out in either order in single precision. */
@@ -53,19 +62,29 @@ export async function retrievalRanks(
   const imageToText = bestText.map((text) => (text < 0 ? -1 : 0));
   const total = texts.count * images.count;
   let done = 0;
-  for (let t0 = 0; t0 < texts.count; t0 += block) {
-    const t1 = Math.min(texts.count, t0 + block);
-    const rows = await texts.read(t0, t1);
-    for (let i0 = 0; i0 < images.count; i0 += block) {
-      signal?.throwIfAborted();
-      const i1 = Math.min(images.count, i0 + block);
-      const columns = await images.read(i0, i1);
-      count(await products(rows, columns, width), rows, columns, [t0, t1], [i0, i1]);
-      done += (t1 - t0) * (i1 - i0);
-      onProgress?.(done, total);
-    }
+  // While a block is counted, the next one is multiplied.
+  for await (const { scores, rows, columns, at } of mapAhead(blocks(), 2, scored)) {
+    signal?.throwIfAborted();
+    count(scores, rows, columns, at);
+    done += (at.t1 - at.t0) * (at.i1 - at.i0);
+    onProgress?.(done, total);
   }
   return { textToImage, imageToText };
+
+  async function* blocks(): AsyncGenerator<Block> {
+    for (let t0 = 0; t0 < texts.count; t0 += block) {
+      const t1 = Math.min(texts.count, t0 + block);
+      const rows = await texts.read(t0, t1);
+      for (let i0 = 0; i0 < images.count; i0 += block) {
+        const i1 = Math.min(images.count, i0 + block);
+        yield { rows, columns: await images.read(i0, i1), at: { t0, t1, i0, i1 } };
+      }
+    }
+  }
+
+  async function scored(one: Block): Promise<Block & { readonly scores: Float32Array }> {
+    return { ...one, scores: await products(one.rows, one.columns, width) };
+  }
 
   /** Scores of what belongs together, and which text of each picture is its best. */
   async function scoreOwn(): Promise<void> {
@@ -102,8 +121,7 @@ export async function retrievalRanks(
     scores: Float32Array,
     rows: Float32Array,
     columns: Float32Array,
-    [t0, t1]: readonly [number, number],
-    [i0, i1]: readonly [number, number],
+    { t0, t1, i0, i1 }: Block["at"],
   ): void {
     const across = i1 - i0;
     for (let text = t0; text < t1; text++) {

@@ -10,6 +10,10 @@ interface EvaluatorEntry {
   readonly load: () => Promise<Evaluator>;
 }
 
+/** Of all kinds that train: an option has one description. */
+const EPOCHS = "passes over the training pictures (default: 20; 10 for fine-tuning, 2 for typographic)";
+const RATES = "learning rates to choose from, with commas between (default: 1e-5,1e-4,1e-3; supervised 3e-4,1e-3,3e-3)";
+
 export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   "linear-probe": {
     about: "a linear classifier on the features before the projection, as in the paper's appendix A.3",
@@ -18,8 +22,8 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   supervised: {
     about: "the same image tower with a linear head, trained from scratch on the task's own pictures",
     options: {
-      epochs: "passes over the training pictures (default: 20, and 10 for fine-tuning)",
-      rates: "learning rates to choose from, with commas between (default: 3e-4,1e-3,3e-3; fine-tuning 1e-5,1e-4,1e-3)",
+      epochs: EPOCHS,
+      rates: RATES,
       save: "file for the tower, a model that linear-probe takes",
     },
     load: async () => (await import("./learning/evaluate-supervised.ts")).evaluateSupervised,
@@ -36,8 +40,8 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   "fine-tuning": {
     about: "end to end, or with a tower locked; weights between the model and the tuned one (WiSE-FT)",
     options: {
-      epochs: "passes over the training pictures (default: 20, and 10 for fine-tuning)",
-      rates: "learning rates to choose from, with commas between (default: 3e-4,1e-3,3e-3; fine-tuning 1e-5,1e-4,1e-3)",
+      epochs: EPOCHS,
+      rates: RATES,
       methods: "some of them, with commas between (default: all)",
     },
     load: async () => (await import("./fine-tuning/evaluate.ts")).evaluateFineTuning,
@@ -48,7 +52,11 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
     load: async () => (await import("./shift/corruptions-evaluator.ts")).evaluateCorruptions,
   },
   typographic: {
-    about: "another class's name written on each picture; two defences",
+    about: "another class's name written on each picture; defences by prompts, by a linear map, by fine-tuning",
+    options: {
+      epochs: EPOCHS,
+      rates: RATES,
+    },
     load: async () => (await import("./failures/typographic-evaluator.ts")).evaluateTypographic,
   },
   counting: {

@@ -1,28 +1,32 @@
 import { Random } from "../../data/index.ts";
-import { encodePng, preprocess, type RgbImage } from "../../image/index.ts";
+import { encodePng } from "../../image/index.ts";
 import { accuracyInterval } from "../bootstrap.ts";
 import { classWeights } from "../class-weights.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
+import { numbersOption } from "../learning/options.ts";
 import type { EvalDetails, Figure } from "../result.ts";
 import {
-  changedImages,
   dataOf,
   eachRow,
   nearest,
+  numberOption,
   pixelsOf,
   resultOf,
   singleLabels,
   textWeights,
 } from "../shift/evaluated.ts";
 import type { LabelledImages } from "../tasks/task.ts";
+import {
+  attacked,
+  fitted,
+  VARIANTS,
+  type Variant,
+  variantImages,
+  writableClasses,
+  writtenClasses,
+} from "./attacked-pictures.ts";
+import { defenceTraining, fineTunedDefence, type TunedEncoder } from "./fine-tuned-defence.ts";
 import { addPair, corrected, correctionSums, linearCorrection } from "./linear-correction.ts";
-import { writable } from "./stroke-font.ts";
-import { nonsense, writeWord } from "./written-word.ts";
-
-/** Raised whenever the pictures come out otherwise. */
-const VERSION = 1;
-const VARIANTS = ["clean", "word", "nonsense"] as const;
-type Variant = (typeof VARIANTS)[number];
 
 /** Prompts that may help, given those of the task; the one that does best on validation is taken. */
 const PROMPTS: Readonly<Record<string, (template: string) => readonly string[]>> = {
@@ -48,15 +52,18 @@ interface Attacked {
 
 /**
  * The typographic attack: the name of another class is written on each test picture (Goh et al. 2021, Multimodal Neurons, section "Typographic
- * attacks"). The same number of random letters is the control: what these cost is covering, not reading. Two defences, both chosen on validation
- * pictures (without such a split, on a seeded half of the test pictures): prompts that mention the writing, and a linear map of the features that
- * takes attacked pictures back.
+ * attacks"). The same number of random letters is the control: what these cost is covering, not reading. Three defences, all chosen on validation
+ * pictures (without such a split, on a seeded half of the test pictures): prompts that mention the writing; a linear map of the features that
+ * takes attacked pictures back; and, where there are training pictures, an image tower fine-tuned on pictures with words.
+ * Options: `epochs` of fine-tuning (2; 0 leaves it out), `rates` to choose from.
  */
 export const evaluateTypographic: Evaluator = async (context) => {
   const started = performance.now();
   const { classNames, templates } = context;
-  if (classNames.filter((name) => writable(name).trim() !== "").length < 2)
+  if (writableClasses(classNames).length < 2)
     throw new Error("typographic: expected two classes whose names can be written in Latin letters");
+  const epochs = context.task.train ? numberOption(context, "epochs", 2, 0) : 0;
+  const rates = numbersOption(context.options, "rates", "1e-5,1e-4,1e-3");
   const { test, validation, chosenOn } = await splits(context);
   const plain = await classWeights(context.clip, classNames, templates, context.cache);
 
@@ -75,6 +82,7 @@ export const evaluateTypographic: Evaluator = async (context) => {
   const without = measured(test.attacked, plain);
   const prompted = measured(test.attacked, prompt.weights);
   const mapped = measured(test.attacked, plain, repaired);
+  const tuned = epochs > 0 ? await fineTuned(context, test.images, plain, rates, epochs) : undefined;
   const { written, clean, word, control, fooled } = without;
   const figures: Figure[] = [
     { name: "attack rate", ...written, unit: "share" },
@@ -88,6 +96,12 @@ export const evaluateTypographic: Evaluator = async (context) => {
     { name: "top-1 with a name, linear correction", ...mapped.word, unit: "share" },
     { name: "top-1 without a word, linear correction", ...mapped.clean, unit: "share" },
   ];
+  if (tuned)
+    figures.push(
+      { name: "attack rate, fine-tuned", ...tuned.result.written, unit: "share" },
+      { name: "top-1 with a name, fine-tuned", ...tuned.result.word, unit: "share" },
+      { name: "top-1 without a word, fine-tuned", ...tuned.result.clean, unit: "share" },
+    );
   return [
     resultOf(context, {
       kind: "typographic",
@@ -101,9 +115,15 @@ export const evaluateTypographic: Evaluator = async (context) => {
         promptTemplates: [...prompt.templates],
         promptScores: Object.fromEntries(candidates.map(({ name, score }) => [name, score])),
         ridge,
+        ...(tuned && { fineTuning: { epochs, rates, rate: tuned.rate, trainingPictures: tuned.trainingPictures } }),
       },
       details: {
-        tables: [defenceTable({ none: without, [`prompts ${prompt.name}`]: prompted, "linear correction": mapped })],
+        tables: [
+          defenceTable({
+            ...{ none: without, [`prompts ${prompt.name}`]: prompted, "linear correction": mapped },
+            ...(tuned && { "fine-tuned image tower": tuned.result }),
+          }),
+        ],
         worst: await fooledPictures(context, test, plain),
         notes: [
           "Attack rate: pictures that are taken for the class whose name is written on them.",
@@ -137,56 +157,22 @@ async function splits(context: EvalContext) {
   };
 }
 
-async function attack(context: EvalContext, images: LabelledImages): Promise<Split> {
-  const { seed, clip, classNames } = context;
+async function attack(context: EvalContext, images: LabelledImages, featuresOf = context.featuresOf): Promise<Split> {
   singleLabels("typographic", images);
-  const words = writtenClasses(images.labels, classNames, seed);
-  const size = clip.config.imageSize;
+  const words = writtenClasses(images.labels, context.classNames, context.seed);
   const variant = async (name: Variant) => {
-    const change = { version: VERSION, typographic: name, size, seed, classNames };
-    const set = await context.featuresOf(
-      changedImages(images, change, (image, index) =>
-        made(name, fitted(image, size), classNames[words[index] ?? 0] ?? "", new Random(seed, index)),
-      ),
-    );
+    const set = await featuresOf(variantImages(context, images, words, name));
     const rows = new Map<number, Float32Array>();
     await eachRow(set.projected, (row, i) => rows.set(set.indices[i] ?? -1, row.slice()));
     return { rows, unreadable: set.unreadable.length };
   };
   const found = { clean: await variant("clean"), word: await variant("word"), nonsense: await variant("nonsense") };
-  const attacked = [...found.clean.rows].flatMap(([picture, clean]): Attacked[] => {
+  const rows = [...found.clean.rows].flatMap(([picture, clean]): Attacked[] => {
     const [word, noise] = [found.word.rows.get(picture), found.nonsense.rows.get(picture)];
     const [label, written] = [images.labels[picture] ?? -1, words[picture] ?? -1];
     return word && noise ? [{ picture, label, written, features: { clean, word, nonsense: noise } }] : [];
   });
-  return { images, attacked, unreadable: found.clean.unreadable };
-}
-
-/** [pictures]: another class than the picture's, drawn among those whose names can be written. */
-function writtenClasses(labels: Int32Array, classNames: readonly string[], seed: number): Int32Array {
-  const possible = classNames.flatMap((name, label) => (writable(name).trim() === "" ? [] : [label]));
-  return labels.map((label, picture) => {
-    const random = new Random(seed, picture, 1);
-    const others = possible.filter((other) => other !== label);
-    return others.length > 0 ? random.pick(others) : -1;
-  });
-}
-
-const fitted = (image: RgbImage, size: number): RgbImage =>
-  preprocess(image, {
-    size,
-    resize: "shortest",
-    interpolation: "bicubic",
-    mean: [0, 0, 0],
-    deviation: [1, 1, 1],
-    fill: 0,
-  });
-
-function made(variant: Variant, image: RgbImage, name: string, random: Random): RgbImage | Promise<RgbImage> {
-  if (variant === "clean") return image;
-  // The place is drawn first, so that both stand in the same one.
-  const place = new Random(random.bits());
-  return writeWord(image, variant === "word" ? name : nonsense(name, random), place);
+  return { images, attacked: rows, unreadable: found.clean.unreadable };
 }
 
 type Repair = (row: Float32Array) => Float32Array;
@@ -256,6 +242,39 @@ function learned(rows: readonly Attacked[], weights: readonly Float32Array[]) {
   return { ridge, correction: solve(rows, ridge) };
 }
 
+/** Validation pictures that choose the rate, at most: each costs three encodings a rate. */
+const MOST_CHOOSING = 300;
+
+/** The tower of the rate that does best on validation, measured on the test pictures. */
+async function fineTuned(
+  context: EvalContext,
+  test: LabelledImages,
+  weights: readonly Float32Array[],
+  rates: readonly number[],
+  epochs: number,
+) {
+  const training = await defenceTraining(context);
+  if (training.length === 0) throw new Error("typographic: none of the training pictures can be read");
+  const all = await context.images("validation");
+  const choosing = { ...all, count: Math.min(all.count, MOST_CHOOSING), labels: all.labels.subarray(0, MOST_CHOOSING) };
+  let best: { readonly rate: number; readonly score: number; readonly encoder: TunedEncoder } | undefined;
+  for (const rate of rates) {
+    const encoder = await fineTunedDefence(context, training, { weights, rate, epochs });
+    const { attacked: rows } = await attack(context, choosing, encoder.featuresOf);
+    const score = accuracy(rows, "clean", weights) + accuracy(rows, "word", weights);
+    const isBetter = !best || score > best.score;
+    await (isBetter ? best?.encoder : encoder)?.close();
+    if (isBetter) best = { rate, score, encoder };
+  }
+  if (!best) throw new Error("typographic: expected a rate to try, got none");
+  try {
+    const { attacked: rows } = await attack(context, test, best.encoder.featuresOf);
+    return { rate: best.rate, trainingPictures: training.length, result: measured(rows, weights) };
+  } finally {
+    await best.encoder.close();
+  }
+}
+
 function defenceTable(by: Readonly<Record<string, Measured>>): NonNullable<EvalDetails["tables"]>[number] {
   const percent = ({ value }: Share): string => (100 * value).toFixed(1);
   return {
@@ -274,16 +293,16 @@ const SHOWN = 12;
 /** Pictures that were named rightly and are taken for what is written on them. */
 async function fooledPictures(
   { classNames, seed, clip }: EvalContext,
-  { images, attacked }: Split,
+  { images, attacked: rows }: Split,
   weights: readonly Float32Array[],
 ): Promise<NonNullable<EvalDetails["worst"]>> {
-  const taken = attacked.filter(({ features, label, written }) => {
+  const taken = rows.filter(({ features, label, written }) => {
     return nearest(features.clean, weights) === label && nearest(features.word, weights) === written;
   });
   const pictures = taken.slice(0, SHOWN).map(async ({ picture, label, written, features }) => {
     const name = classNames[written] ?? "";
     const image = fitted(await pixelsOf(images, picture), Math.min(96, clip.config.imageSize));
-    const png = Buffer.from(await encodePng(await made("word", image, name, new Random(seed, picture))));
+    const png = Buffer.from(await encodePng(await attacked("word", image, name, new Random(seed, picture))));
     const cosines = weights.map((weight) => weight.reduce((sum, x, i) => sum + x * (features.word[i] ?? 0), 0));
     const highest = Math.max(...cosines);
     const total = cosines.reduce((sum, cosine) => sum + Math.exp(clip.logitScale * (cosine - highest)), 0);

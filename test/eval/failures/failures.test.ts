@@ -16,7 +16,7 @@ import { evaluateRetrieval } from "../../../src/eval/retrieval-evaluator.ts";
 import { memoryMatrix } from "../../../src/eval/tasks/features.ts";
 import type { LabelledImages } from "../../../src/eval/tasks/task.ts";
 import { encodePng, type RgbImage } from "../../../src/image/index.ts";
-import { COLOUR_NAMES, microClip, microContext } from "../micro-context.ts";
+import { COLOUR_NAMES, microClip, microContext, squares } from "../micro-context.ts";
 
 const gray = (width: number, height: number): RgbImage => ({
   ...{ width, height },
@@ -227,6 +227,25 @@ describe("evaluations", () => {
     expect(value("top-1 with another class's name")).toBeLessThan(0.6);
     expect(value("top-1 with a name, linear correction")).toBeGreaterThan(0.9);
     expect(value("top-1 without a word, linear correction")).toBeGreaterThan(0.9);
+  });
+
+  it("typographic: fine-tuning on pictures with words names what a model without training does not", async () => {
+    const splits = { train: squares("train", 6), validation: squares("validation", 2), test: squares("test", 4) };
+    const context = microContext(micro.clip, micro.folder, {
+      images: async (split) => splits[split],
+      options: { epochs: "8", rates: "3e-3" },
+    });
+    const task = { ...context.task, train: context.task.test };
+    const [result] = await evaluateTypographic({ ...context, task });
+    const value = (name: string): number => result?.figures.find((one) => one.name === name)?.value ?? -1;
+    expect(value("top-1 without a word")).toBeLessThan(0.4);
+    expect(value("top-1 without a word, fine-tuned")).toBeGreaterThan(0.6);
+    expect(value("top-1 with a name, fine-tuned")).toBeGreaterThan(value("top-1 with another class's name"));
+    expect(result?.settings).toMatchObject({
+      chosenOn: "validation",
+      fineTuning: { trainingPictures: 36, rate: 3e-3 },
+    });
+    expect(result?.details?.tables?.[0]?.rows).toHaveLength(4);
   });
 
   it("fine-grained: a model that knows all is right of two, and so it says", async () => {

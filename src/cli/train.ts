@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { CLIP } from "../clip.ts";
 import { openSource } from "../data/index.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, Precision } from "../engine/engine.ts";
 import { CONFIGS } from "../model/index.ts";
 import type { Tower } from "../train/graphs.ts";
 import { type TrainResult, train } from "../train/loop.ts";
@@ -41,6 +41,7 @@ interface Flags {
   readonly microBatch?: number;
   readonly checkpointActivations?: boolean;
   readonly patchDropout?: number;
+  readonly precision?: Precision;
   readonly steps?: number;
   readonly warmup?: number;
   readonly lr?: number;
@@ -74,6 +75,12 @@ export const trainCommand = (): Command =>
     .option("--micro-batch <n>", "pairs in memory at once; the loss still sees the whole batch", whole)
     .option("--checkpoint-activations", "compute blocks again in the backward pass: less memory, a third more work")
     .option("--patch-dropout <share>", "share of each picture's patches that a step leaves out (FLIP)", share)
+    .addOption(
+      new Option(
+        "--precision <type>",
+        "what the encoders compute in (default: float32; bfloat16 with --engine xla)",
+      ).choices(["float32", "bfloat16"] satisfies Precision[]),
+    )
     .option("--steps <n>", "training steps", whole)
     .option("--warmup <n>", "steps of warm-up", count)
     .option("--lr <rate>", "highest learning rate", positive)
@@ -181,7 +188,7 @@ function recipeOf(base: Recipe, flags: Flags, where: string): Recipe {
   const steps = flags.steps ?? base.steps;
   const warmup = flags.warmup ?? Math.min(base.schedule.warmup, Math.ceil(0.08 * steps));
   const { microBatch = base.microBatch, checkpointActivations = base.checkpointActivations } = flags;
-  const { patchDropout = base.patchDropout } = flags;
+  const { patchDropout = base.patchDropout, precision = base.precision } = flags;
   const recipe = {
     ...base,
     ...(flags.model === undefined ? {} : { model: configOf(flags.model) }),
@@ -190,6 +197,7 @@ function recipeOf(base: Recipe, flags: Flags, where: string): Recipe {
     ...(microBatch === undefined ? {} : { microBatch }),
     ...(checkpointActivations === undefined ? {} : { checkpointActivations }),
     ...(patchDropout === undefined ? {} : { patchDropout }),
+    ...(precision === undefined ? {} : { precision }),
     steps,
     learningRate: flags.lr ?? (flags.from === undefined ? base.learningRate : FINE_TUNING_RATE),
     ...(flags.lock === undefined ? {} : { lock: flags.lock }),

@@ -74,6 +74,8 @@ export const isStored = (constants: HostTensors | StoredTensors): constants is S
 /** What runs graphs. Engines know nothing of models. */
 export interface Engine {
   readonly name: string;
+  /** Whether a program of a resizable graph compiles anew for every sizes it meets, which can take a minute: few should be asked for. @default false */
+  readonly compilesPerSize?: boolean;
   /** Compiles a graph; the program of a resizable one takes inputs of any sizes that fit together. */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
   createState(values: StateValues): Promise<State>;

@@ -73,7 +73,7 @@ const toLarger =
 const permuted = (permutation: readonly number[]): number[] => permutation.map((_, axis) => permutation.indexOf(axis));
 
 const dotGradient: Gradient<"dot"> = (y, g, a, b) => {
-  const { batch, contract } = y.attrs;
+  const { batch, contract, ...kept } = y.attrs;
   const free = (x: Tensor, side: 0 | 1) =>
     x.shape.flatMap((_, axis) => (batch[side].includes(axis) || contract[side].includes(axis) ? [] : [axis]));
   const [freeA, freeB] = [free(a, 0), free(b, 1)];
@@ -82,8 +82,8 @@ const dotGradient: Gradient<"dot"> = (y, g, a, b) => {
   const firstB = lead.length + freeA.length;
   const axesOfB = freeB.map((_, i) => firstB + i);
   const axesOfA = freeA.map((_, i) => lead.length + i);
-  const da = dot(g, b, { batch: [lead, batch[1]], contract: [axesOfB, freeB] }); // batch, free a, contracted in b's order
-  const db = dot(a, g, { batch: [batch[0], lead], contract: [freeA, axesOfA] }); // batch, contracted in a's order, free b
+  const da = dot(g, b, { batch: [lead, batch[1]], contract: [axesOfB, freeB], ...kept }); // batch, free a, contracted in b's order
+  const db = dot(a, g, { batch: [batch[0], lead], contract: [freeA, axesOfA], ...kept }); // batch, contracted in a's order, free b
   const back = (d: Tensor, sources: readonly number[]) => transpose(d, permuted(sources));
   const inOrderOf = (kept: readonly number[], mates: readonly number[]): number[] =>
     [...mates.keys()].sort((i, j) => (kept[i] ?? 0) - (kept[j] ?? 0)).map((i) => mates[i] ?? 0);

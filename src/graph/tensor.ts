@@ -62,6 +62,8 @@ export interface PrimitiveAttrs {
   dot: {
     readonly batch: readonly [readonly number[], readonly number[]];
     readonly contract: readonly [readonly number[], readonly number[]];
+    /** Never in less than float32, whatever the precision of a program. @default false */
+    readonly exact?: boolean;
   };
   /** gather(table [n, ...row], indices [...i]) -> [...i, ...row]. */
   gather: None;

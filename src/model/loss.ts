@@ -25,6 +25,8 @@ export function similarityLogits(imageFeatures: Tensor, textFeatures: Tensor, lo
   const cosines = dot(l2Normalize(imageFeatures), l2Normalize(textFeatures), {
     batch: [[], []],
     contract: [[1], [1]],
+    // The scale makes of a cosine's rounding a hundred times that in a logit.
+    exact: true,
   });
   return mul(cosines, exp(logitScale));
 }

@@ -40,6 +40,7 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
   const { recipe, model, folder, tokenizer } = run;
   const { batch, microBatch = batch, checkpointActivations = false, patchDropout = 0, seed, steps } = recipe;
   const { checkpointEvery, cropScale } = recipe;
+  const { precision = "float32" } = recipe;
   const lock = recipe.lock ? { lock: recipe.lock } : {};
   await removeLeftovers(folder);
   const latest = (await checkpointSteps(folder)).at(-1);
@@ -58,7 +59,17 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
   });
   const trainer = await createTrainer(
     options.engine,
-    { config: model, adam: recipe.adam, batch, microBatch, checkpointActivations, patchDropout, seed, ...lock },
+    {
+      config: model,
+      adam: recipe.adam,
+      batch,
+      microBatch,
+      checkpointActivations,
+      patchDropout,
+      seed,
+      precision,
+      ...lock,
+    },
     () => initial,
   );
   const log = await openMetrics(folder, step);

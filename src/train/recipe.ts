@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { clipConfigSchema } from "../checkpoint/index.ts";
 import type { SourceSpec } from "../data/index.ts";
+import type { Precision } from "../engine/engine.ts";
 import { type ClipConfig, CONFIGS, checkConfig } from "../model/index.ts";
 import type { Tower } from "./graphs.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -49,6 +50,8 @@ export interface Recipe {
    * are larger for the same memory. What the model is used for sees all patches. Vision transformers only. @default 0
    */
   readonly patchDropout?: number;
+  /** What the encoders compute in; parameters, moments, normalisation and the loss are float32 in any case. @default "float32" */
+  readonly precision?: Precision;
   readonly steps: number;
   /** The highest rate, at the end of the warm-up. */
   readonly learningRate: number;
@@ -136,6 +139,7 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   microBatch: whole.exactOptional(),
   checkpointActivations: z.boolean().exactOptional(),
   patchDropout: fraction.exactOptional(),
+  precision: z.enum(["float32", "bfloat16"]).exactOptional(),
   steps: whole,
   learningRate: positive,
   schedule: scheduleSchema,

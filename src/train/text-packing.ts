@@ -24,23 +24,28 @@ export const ROW_BLOCK = 64;
 /** From this batch on they come in more blocks at once, still a small part of all. */
 const BLOCK_BATCH = 128;
 const LENGTH_STEP = 8;
+/** Where few sizes are wanted: about this many lengths, and this many counts of rows for each. */
+const [FEW_LENGTHS, FEW_COUNTS] = [4, 8];
 
 /**
  * For models whose texts are packed (`packsTexts`).
  * Drops what lies behind each text's end-of-text (its first highest id): attention is causal and pooling is at the end, so nothing
  * there changes a feature. Few sizes come out, since engines may prepare for each; a batch's sizes depend on the batch alone.
  * @param tokens [batch, context]
+ * @param fewSizes for engines that compile for each: sizes that are further apart, with more padding
  */
-export function packTexts(tokens: Int32Array, batch: number, context: number): PackedTexts {
+export function packTexts(tokens: Int32Array, batch: number, context: number, fewSizes = false): PackedTexts {
   const ends = Array.from({ length: batch }, (_, text) => {
     const row = tokens.subarray(text * context, (text + 1) * context);
     return row.indexOf(row.reduce((a, b) => Math.max(a, b))) + 1;
   });
   const longest = Math.max(...ends);
-  const length = Math.min(context, Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP);
+  const lengthStep = fewSizes ? upTo(context / FEW_LENGTHS, LENGTH_STEP) : LENGTH_STEP;
+  const length = Math.min(context, upTo(longest, lengthStep));
   const kept = ends.reduce((sum, end) => sum + end, 0);
-  const step = ROW_BLOCK * Math.max(1, Math.floor(batch / BLOCK_BATCH));
-  const rows = new Int32Array(Math.ceil((kept + 1) / step) * step);
+  const fine = ROW_BLOCK * Math.max(1, Math.floor(batch / BLOCK_BATCH));
+  const step = fewSizes ? upTo((batch * length) / FEW_COUNTS, fine) : fine;
+  const rows = new Int32Array(upTo(kept + 1, step));
   const places = new Int32Array(batch * length).fill(rows.length - 1);
   const cut = new Int32Array(batch * length);
   let row = 0;
@@ -54,3 +59,5 @@ export function packTexts(tokens: Int32Array, batch: number, context: number): P
   }
   return { length, tokens: cut, rows, places };
 }
+
+const upTo = (value: number, step: number): number => Math.ceil(value / step) * step;

@@ -1,4 +1,11 @@
-import { allMade, type Engine, type HostTensors, type Program, type StateValues } from "../engine/engine.ts";
+import {
+  allMade,
+  type Engine,
+  type HostTensors,
+  type Precision,
+  type Program,
+  type StateValues,
+} from "../engine/engine.ts";
 import { type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
@@ -68,6 +75,8 @@ export interface TrainerOptions {
   readonly patchDropout?: number;
   /** @default 0 */
   readonly seed?: number;
+  /** What the encoders compute in. @default "float32" */
+  readonly precision?: Precision;
 }
 
 /** Rows of the logits that GradCache has in memory at once. */
@@ -87,6 +96,7 @@ export async function createTrainer(
     checkpointActivations = false,
     patchDropout = 0,
     seed = 0,
+    precision = "float32",
     lock,
   }: TrainerOptions,
   initial: HostTensors | (() => HostTensors),
@@ -116,7 +126,7 @@ export async function createTrainer(
     if (known) return known;
     const started = performance.now();
     const { graph, state: names } = make();
-    const program = engine.compile(graph, { state: names });
+    const program = engine.compile(graph, { state: names, precision });
     programs.set(key, program);
     void program.then(
       () => {
@@ -130,7 +140,7 @@ export async function createTrainer(
   const textsOf = (tokens: Int32Array): HostTensors => {
     const context = config.text.contextLength;
     if (!packs) return { tokens: hostTensor("i32", [microBatch, context], tokens) };
-    const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context);
+    const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context, engine.compilesPerSize);
     return {
       tokens: hostTensor("i32", [microBatch, length], cut),
       rows: hostTensor("i32", [rows.length / ROW_BLOCK, ROW_BLOCK], rows),

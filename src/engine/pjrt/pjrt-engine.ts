@@ -42,6 +42,7 @@ export async function createPjrtEngine({
   const runtime: Runtime = { client, compile, queue, flags, holders: new Set(), open: true };
   return {
     name: `pjrt ${client.platform}`,
+    compilesPerSize: true,
     compile: (graph, compileOptions) => compileProgram(runtime, graph, compileOptions),
     createState: async (values) => {
       mustBeOpen(runtime);

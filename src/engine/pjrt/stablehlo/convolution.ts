@@ -2,20 +2,57 @@ import type { Node } from "../../../graph/index.ts";
 import type { Context } from "./context.ts";
 import { list, signature, type Value } from "./writer.ts";
 
+type Pair = readonly [number, number];
+
+/** XLA's own kernels beat products with patches here: measured on AVX-512, twice as fast for few channels, and sooner compiled. */
 export function lowerConvolution(
-  { write, precision }: Context,
+  context: Context,
   { shape, attrs: { stride, padding } }: Node<"convolution">,
   x: Value,
   kernel: Value,
 ): Value {
+  const window = [`stride = [${list(stride)}]`, `pad = ${pairs(padding)}`];
+  return convolution(context, x, kernel, "[b, 0, 1, f]x[o, i, 0, 1]->[b, 0, 1, f]", window, shape);
+}
+
+/**
+ * The gradient of a convolution to its kernel is a convolution too: of each input channel, a picture whose channels are the batch, with
+ * the gradient as the kernel, its taps as far apart as the strides.
+ */
+export function lowerConvolutionKernelGrad(
+  context: Context,
+  { shape, attrs: { stride, padding, kernel } }: Node<"convolutionKernelGrad">,
+  x: Value,
+  gradient: Value,
+): Value {
+  const end = (axis: 0 | 1): Pair => {
+    const [low] = padding[axis];
+    const spread = ((gradient.shape[axis + 1] ?? 1) - 1) * stride[axis] + 1;
+    // So that a kernel's size of positions comes out; negative where strides leave some rows of the picture unseen.
+    return [low, spread + kernel[axis] - 1 - low - (x.shape[axis + 1] ?? 0)];
+  };
+  const window = [`pad = ${pairs([end(0), end(1)])}`, `rhs_dilate = [${list(stride)}]`];
+  return convolution(context, x, gradient, "[f, 0, 1, b]x[i, 0, 1, o]->[f, b, 0, 1]", window, shape);
+}
+
+const pairs = (amounts: readonly Pair[]): string => `[${list(amounts.map((pair) => `[${list(pair)}]`))}]`;
+
+function convolution(
+  { write, precision }: Context,
+  x: Value,
+  kernel: Value,
+  dimensions: string,
+  window: readonly string[],
+  shape: readonly number[],
+): Value {
   const element = precision === "bfloat16" && x.element === "f32" ? "bf16" : x.element;
   const factors = [write.convert(x, element), write.convert(kernel, element)] as const;
   const type = { shape, element };
-  const window = `{stride = [${list(stride)}], pad = [${list(padding.map((pair) => `[${list(pair)}]`))}]}`;
-  const names = factors.map(({ name }) => name).join(", ");
+  const names = list(factors.map(({ name }) => name));
+  const groups = "{batch_group_count = 1 : i64, feature_group_count = 1 : i64}";
   const result = write.value(
     type,
-    `stablehlo.convolution(${names}) dim_numbers = [b, 0, 1, f]x[o, i, 0, 1]->[b, 0, 1, f], window = ${window} {batch_group_count = 1 : i64, feature_group_count = 1 : i64} : ${signature(factors, type)}`,
+    `stablehlo.convolution(${names}) dim_numbers = ${dimensions}, window = {${list(window)}} ${groups} : ${signature(factors, type)}`,
   );
   return write.convert(result, x.element);
 }

@@ -1,8 +1,8 @@
 /** Graphs as StableHLO modules. */
-import { expand, type Graph, type Node, type PrimitiveName, show, type Tensor } from "../../../graph/index.ts";
+import { expand, type Graph, type Node, show, type Tensor } from "../../../graph/index.ts";
 import type { UncheckedIndex } from "../index-ranges.ts";
 import type { Context } from "./context.ts";
-import { OPERATIONS } from "./operations.ts";
+import { OPERATIONS, WHOLE } from "./operations.ts";
 import { list, typeText, type Value, Writer } from "./writer.ts";
 
 export interface LowerOptions {
@@ -31,9 +31,9 @@ export interface Lowered {
   readonly outputs: readonly string[];
 }
 
-/** The graph without composites, and its inputs that are read. XLA fuses what composites decompose into. */
+/** The graph in operations that have a lowering, and its inputs that are read. XLA fuses what composites decompose into. */
 export function decomposed(graph: Graph): Graph {
-  const plain = expand(graph, () => false);
+  const plain = expand(graph, ({ op }) => Object.hasOwn(WHOLE, op));
   const read = new Set(plain.nodes);
   return { ...plain, inputs: plain.inputs.filter((x) => read.has(x)) };
 }
@@ -83,14 +83,12 @@ const annotated = (type: string, attributes: readonly (string | undefined)[]): s
   return given.length > 0 ? `${type} {${list(given)}}` : type;
 };
 
+const LOWERINGS: Readonly<Record<string, unknown>> = { ...OPERATIONS, ...WHOLE };
+
 function lowered(context: Context, tensor: Tensor, operands: readonly Value[]): Value {
-  if (!Object.hasOwn(OPERATIONS, tensor.op)) throw new Error(`stablehlo: ${tensor.op} is no primitive`);
-  const operation = OPERATIONS[tensor.op as keyof typeof OPERATIONS] as (
-    context: Context,
-    node: Node<PrimitiveName>,
-    ...operands: readonly Value[]
-  ) => Value;
-  return operation(context, tensor as Node<PrimitiveName>, ...operands);
+  const lowering = LOWERINGS[tensor.op] as ((context: Context, node: Node, ...operands: Value[]) => Value) | undefined;
+  if (!lowering) throw new Error(`stablehlo: ${tensor.op} has no lowering`);
+  return lowering(context, tensor, ...operands);
 }
 
 /** The lowest and the highest of some indices. */

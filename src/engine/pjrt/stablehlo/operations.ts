@@ -1,11 +1,11 @@
 /** How each primitive is said in StableHLO: one entry an op, no entry no program. */
-import type { Direction, Node, PrimitiveName, Tensor } from "../../../graph/index.ts";
+import type { CompositeName, Direction, Node, OpName, PrimitiveName, Tensor } from "../../../graph/index.ts";
 import type { Context } from "./context.ts";
-import { lowerConvolution } from "./convolution.ts";
+import { lowerConvolution, lowerConvolutionKernelGrad } from "./convolution.ts";
 import { lowerDot } from "./dot.ts";
 import { list, signature, typeText, type Value, type ValueType } from "./writer.ts";
 
-type Lowering<K extends PrimitiveName> = (context: Context, node: Node<K>, ...operands: Value[]) => Value;
+type Lowering<K extends OpName> = (context: Context, node: Node<K>, ...operands: Value[]) => Value;
 
 const typeOf = ({ shape, dtype }: Tensor): ValueType => ({ shape, element: dtype });
 
@@ -105,4 +105,9 @@ export const OPERATIONS: { readonly [K in Exclude<PrimitiveName, "input" | "outp
   },
   convolution: lowerConvolution,
   barrier: ({ write }, _, ...operands) => write.barrier(operands),
+};
+
+/** Composites that are said whole, since XLA has better for them than what they decompose into. */
+export const WHOLE: { readonly [K in CompositeName]?: Lowering<K> } = {
+  convolutionKernelGrad: lowerConvolutionKernelGrad,
 };

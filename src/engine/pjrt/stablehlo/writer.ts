@@ -113,6 +113,11 @@ export class Writer {
     return this.value(type, `stablehlo.reduce(${x.name} init: ${start.name}) ${applied} : ${types}`);
   }
 
+  /** Of all elements. */
+  sum(x: Value): Value {
+    return this.reduce("add", x, [...x.shape.keys()]);
+  }
+
   compare(direction: string, a: Value, b: Value): Value {
     const kind = isFloatElement(a.element) ? "FLOAT" : a.element === "i32" ? "SIGNED" : "UNSIGNED";
     const type: ValueType = { shape: a.shape, element: "bool" };

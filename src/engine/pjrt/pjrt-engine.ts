@@ -1,7 +1,7 @@
 /** XLA by way of a PJRT plugin: CPUs, GPUs, TPUs. */
 import { join } from "node:path";
 import { cacheFolder } from "../../cache/index.ts";
-import { allMade, type Engine } from "../engine.ts";
+import type { Engine } from "../engine.ts";
 import { Client } from "./client.ts";
 import type { XlaOptions } from "./compile-options.ts";
 import { type Compile, cachedCompile } from "./executable-cache.ts";
@@ -46,7 +46,7 @@ export async function createPjrtEngine({
     compile: (graph, compileOptions) => compileProgram(runtime, graph, compileOptions),
     createState: async (values) => {
       mustBeOpen(runtime);
-      return new PjrtState(runtime, allMade(values));
+      return new PjrtState(runtime, values);
     },
     close: async () => {
       if (!runtime.open) return;

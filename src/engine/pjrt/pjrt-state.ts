@@ -1,5 +1,5 @@
 import { type HostTensor, sameShape, show, type TensorType } from "../../graph/index.ts";
-import type { HostTensors, State } from "../engine.ts";
+import type { HostTensors, State, StateValues } from "../engine.ts";
 import type { Client, DeviceBuffer } from "./client.ts";
 import { mustBeOpen, type Runtime } from "./runtime.ts";
 
@@ -11,12 +11,13 @@ export class PjrtState implements State {
   #lost: string | undefined;
   #judged: Promise<void> = Promise.resolve();
 
-  /** Copies the values. */
-  constructor(runtime: Runtime, values: HostTensors) {
+  constructor(runtime: Runtime, values: StateValues) {
     this.client = runtime.client;
     this.#runtime = runtime;
     this.#entries = new Map();
-    for (const [name, value] of Object.entries(values)) this.#entries.set(name, this.client.upload(value));
+    // One after the other, so that the host never holds all that are made for this.
+    for (const [name, value] of Object.entries(values))
+      this.#entries.set(name, this.client.upload(typeof value === "function" ? value() : value));
     runtime.holders.add(this);
   }
 

@@ -12,13 +12,16 @@ export {
   NONE_OF_THESE,
   type Prediction,
 } from "./clip.ts";
-export type { LabelledSource, PairSource, SourceSpec } from "./data/index.ts";
+export type { PairSource, SourceSpec } from "./data/index.ts";
 export type { Engine, HostTensors, Program, State } from "./engine/engine.ts";
 export { createOnnxEngine, type OnnxEngineOptions } from "./engine/onnx/onnx-engine.ts";
 export { classWeights } from "./eval/class-weights.ts";
-export { openClassFolders } from "./eval/image-folder.ts";
+export { type EvaluateOptions, evaluate } from "./eval/evaluate.ts";
 export { TEMPLATES } from "./eval/prompts.ts";
-export { type ZeroShotResult, zeroShot } from "./eval/zero-shot.ts";
+export { type EvalKind, type EvalResult, type Figure, readResults, writeResults } from "./eval/result.ts";
+export { findTask } from "./eval/tasks/find-task.ts";
+export type { ImagesSpec } from "./eval/tasks/images-spec.ts";
+export type { LabelledImages, MetricName, Task } from "./eval/tasks/task.ts";
 export { heatOverlay } from "./explain/index.ts";
 export { DownloadError, type DownloadProgress, type HubOptions, modelPath } from "./hub/index.ts";
 export type { PreprocessConfig } from "./image/index.ts";

@@ -9,8 +9,8 @@ const WINDOW = 10;
 export interface CountBar {
   /** Where an earlier run stopped. */
   begin(done: number): void;
-  /** @param total unknown of a stream */
-  show(done: number, total: number | undefined): void;
+  /** @param total unknown of a stream @param what is being done, where that changes */
+  show(done: number, total: number | undefined, what?: string): void;
   /** A line that stays. */
   say(line: string): void;
   end(): void;
@@ -30,7 +30,7 @@ export function createCountBar(unit: string, out: NodeJS.WriteStream = process.s
     begin(done) {
       seen = [{ at: performance.now(), done }];
     },
-    show(done, total) {
+    show(done, total, what) {
       const now = performance.now();
       const isWhole = done === total; // a terminal sees the full bar, a log needs no last line
       if (isWhole ? !redraws : now - last < (redraws ? REDRAW : LINE)) return;
@@ -40,7 +40,10 @@ export function createCountBar(unit: string, out: NodeJS.WriteStream = process.s
       seen = [...recent, { at: now, done }];
       const speed = first && now > first.at ? ((done - first.done) / (now - first.at)) * 1000 : 0;
       const parts = [
-        total === undefined ? `${done} ${unit}` : `${bar(done / Math.max(1, total))} ${done}/${total} ${unit}`,
+        ...(what === undefined ? [] : [what]),
+        total === undefined
+          ? `${done} ${unit}`
+          : `${bar(done / Math.max(1, total))} ${done}/${total} ${unit}`.trimEnd(),
         `${speed < 10 ? speed.toFixed(1) : speed.toFixed(0)}/s`,
         ...(total !== undefined && speed > 0 && done < total ? [`${duration((total - done) / speed)} left`] : []),
       ];

@@ -8,6 +8,7 @@ import { doctorCommand } from "./doctor.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
 import { engineCommand } from "./engine.ts";
+import { evalCommand } from "./eval.ts";
 import { explainCommand } from "./explain.ts";
 import { lineOf } from "./failure.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -16,7 +17,6 @@ import { preprocessCommand } from "./preprocess.ts";
 import { quickstartCommand } from "./quickstart.ts";
 import { tokenizeCommand } from "./tokenize.ts";
 import { trainCommand } from "./train.ts";
-import { zeroshotCommand } from "./zeroshot.ts";
 
 const program = new Command("clip-ts")
   .description("CLIP, all of it, in TypeScript: train from scratch, evaluate, label and embed.")
@@ -26,8 +26,8 @@ const program = new Command("clip-ts")
   .addCommand(classifyCommand())
   .addCommand(embedCommand())
   .addCommand(explainCommand())
-  .addCommand(zeroshotCommand())
   .addCommand(compareCommand())
+  .addCommand(evalCommand())
   .addCommand(tokenizeCommand())
   .addCommand(preprocessCommand())
   .addCommand(inspectCommand())

@@ -1,7 +1,6 @@
 import { readdir, stat } from "node:fs/promises";
-import { extname, join } from "node:path";
-
-const PICTURES = new Set([".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"]);
+import { join } from "node:path";
+import { isPictureName } from "../data/index.ts";
 
 /**
  * Paths of the pictures that arguments name; a folder stands for the pictures in it and below it, in order of their names.
@@ -38,6 +37,6 @@ async function* below(folder: string): AsyncGenerator<string> {
   for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) yield* below(path);
-    else if (PICTURES.has(extname(entry.name).toLowerCase())) yield path;
+    else if (isPictureName(entry.name)) yield path;
   }
 }

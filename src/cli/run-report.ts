@@ -1,17 +1,10 @@
-import { join } from "node:path";
 import { writeFileAtomic } from "../checkpoint/index.ts";
 import { type CLIP, dotProduct, rank } from "../clip.ts";
-import {
-  heldOutVendor,
-  type LabelledSource,
-  openEmoji,
-  openSource,
-  type PairSource,
-  Random,
-  unseenConcepts,
-} from "../data/index.ts";
+import { openSource, type PairSource, Random } from "../data/index.ts";
 import { classWeights } from "../eval/class-weights.ts";
-import { type EmojiResult, evaluateEmoji } from "../eval/emoji.ts";
+import { type EmojiResult, evaluateEmoji, openUnseenEmoji } from "../eval/emoji.ts";
+import { pixelsOf } from "../eval/tasks/labelled-images.ts";
+import type { LabelledImages } from "../eval/tasks/task.ts";
 import { type DecodedImage, preprocess, type RgbImage } from "../image/index.ts";
 import { type ReportPicture, type ReportPrediction, type ReportTable, reportPage } from "../train/report.ts";
 import { onDisk, type RunFolder, readMetrics, reportPath } from "../train/run-folder.ts";
@@ -21,14 +14,11 @@ const MATRIX = 12;
 /** Captions, unlike prompts, may be longer than the context. */
 const CUT = { normalize: true, longText: "truncate" } as const;
 
-/** Folder of a run where class weights are kept. */
-export const classWeightsFolder = (run: RunFolder): string => join(run.folder, "class-weights");
-
 /** Evaluates what can be evaluated of a run and writes its report.html. @returns the figures of an emoji run, else none */
 export async function reportRun(run: RunFolder, clip: CLIP): Promise<readonly EmojiResult[]> {
   const { source, steps } = run.recipe;
   const metrics = await readMetrics(run.folder);
-  const results = source.kind === "emoji" ? await evaluateEmoji(clip, classWeightsFolder(run), source.cacheDir) : [];
+  const results = source.kind === "emoji" ? await evaluateEmoji(clip, run.folder, source.cacheDir) : [];
   const { title, pictures } = await predictionsOf(run, clip);
   const done = metrics.at(-1)?.step ?? 0;
   const page = reportPage({
@@ -66,17 +56,13 @@ async function predictionsOf(
 ): Promise<{ readonly title: string; readonly pictures: readonly ReportPrediction[] }> {
   const { source, seed } = run.recipe;
   if (source.kind === "emoji") {
-    const set = await openEmoji(source.cacheDir === undefined ? {} : { cacheDir: source.cacheDir });
-    try {
-      const [style, concepts] = [heldOutVendor(set), unseenConcepts(set)];
-      const half = await labelledPredictions(run, clip, style, GRID / 2);
-      return {
-        title: "Drawings of a vendor it never saw, then of concepts it never saw",
-        pictures: [...half, ...(await labelledPredictions(run, clip, concepts, GRID / 2))],
-      };
-    } finally {
-      set.close();
+    const pictures: ReportPrediction[] = [];
+    const unseen = await openUnseenEmoji(source.cacheDir);
+    for (const { images } of unseen) {
+      pictures.push(...(await labelledPredictions(run, clip, images, GRID / unseen.length)));
+      await images.close?.();
     }
+    return { title: "Drawings of a vendor it never saw, then of concepts it never saw", pictures };
   }
   const pairs = await openSource(source);
   try {
@@ -101,13 +87,13 @@ async function predictionsOf(
 async function labelledPredictions(
   run: RunFolder,
   clip: CLIP,
-  source: LabelledSource,
+  source: LabelledImages,
   count: number,
 ): Promise<ReportPrediction[]> {
-  const random = new Random(run.recipe.seed, source.length);
-  const indices = random.sample([...Array(source.length).keys()], count);
-  const weights = await classWeights(clip, source.classNames, run.recipe.templates, classWeightsFolder(run));
-  const images = await Promise.all(indices.map((index) => source.image(index)));
+  const random = new Random(run.recipe.seed, source.count);
+  const indices = random.sample([...Array(source.count).keys()], count);
+  const weights = await classWeights(clip, source.classNames, run.recipe.templates, run.folder);
+  const images = await Promise.all(indices.map((index) => pixelsOf(source, index)));
   const features = await clip.encodeImage(images, { normalize: true });
   return Promise.all(
     indices.map(async (index, i) => ({

@@ -3,13 +3,15 @@ import type { RgbImage } from "../image/index.ts";
 import { type EmojiOptions, openEmojiCache } from "./emoji-cache.ts";
 import { drawEmojiCaption } from "./emoji-captions.ts";
 import type { EmojiConcept, EmojiDrawing } from "./emoji-join.ts";
-import { type EmojiVendor, emojiVendors, heldOutVendorName, trainingVendors } from "./emoji-packages.ts";
-import type { LabelledSource, PairSource } from "./source.ts";
+import { emojiVendors, trainingVendors } from "./emoji-packages.ts";
+import type { PairSource } from "./source.ts";
 
 /** All drawings of all vendors: 9,013 of 1,867 concepts. */
 export interface EmojiSet {
   /** Side of a drawing in pixels. */
   readonly size: number;
+  /** File of all drawings, [drawings, size, size, 3] bytes. */
+  readonly path: string;
   readonly concepts: readonly EmojiConcept[];
   readonly drawings: readonly EmojiDrawing[];
   /** `[size, size, 3]` of one drawing. */
@@ -25,6 +27,7 @@ export async function openEmoji(options: EmojiOptions = {}): Promise<EmojiSet> {
   const file = openSync(rawPath, "r");
   return {
     size,
+    path: rawPath,
     concepts,
     drawings,
     image(drawing) {
@@ -67,44 +70,5 @@ export function emojiTrainingSource(set: EmojiSet, vendors: readonly string[] = 
     caption: (index, random) => drawEmojiCaption(pairAt(index).concept, random),
     describe: (index) => describeDrawing(pairAt(index).drawing),
     close: () => set.close(),
-  };
-}
-
-/** An unseen style: every drawing of the held-out vendor that is not a flag, among their own 1,181 names. */
-export function heldOutVendor(set: EmojiSet): LabelledSource {
-  return labelled(set, `${heldOutVendorName}: unseen style`, (concept, vendor) => {
-    return vendor === heldOutVendorName && concept.group !== "flags";
-  });
-}
-
-/** Unseen concepts: the drawings by all vendors of the 127 concepts kept out of training, among their 127 names. */
-export function unseenConcepts(set: EmojiSet): LabelledSource {
-  return labelled(set, "unseen concepts", (concept) => concept.unseen);
-}
-
-/** The drawings that `wanted` takes, and their concepts in the order of the list as the classes. */
-function labelled(
-  set: EmojiSet,
-  name: string,
-  wanted: (concept: EmojiConcept, vendor: EmojiVendor) => boolean,
-): LabelledSource {
-  const chosen = set.drawings.flatMap((drawing, index) => {
-    const concept = set.concepts[drawing.concept];
-    return concept && wanted(concept, drawing.vendor) ? [{ index, drawing, concept }] : [];
-  });
-  const classes = [...new Set(chosen.map(({ drawing }) => drawing.concept))].sort((a, b) => a - b);
-  const classOf = new Map(classes.map((concept, index) => [concept, index]));
-  const at = (index: number) => {
-    const item = chosen[index];
-    if (!item) throw new Error(`${name}: picture must be in 0 .. ${chosen.length - 1}, got ${index}`);
-    return item;
-  };
-  return {
-    name,
-    length: chosen.length,
-    classNames: classes.map((concept) => set.concepts[concept]?.name ?? ""),
-    labels: Int32Array.from(chosen, ({ drawing }) => classOf.get(drawing.concept) ?? -1),
-    image: async (index) => set.image(at(index).index),
-    describe: (index) => describeDrawing(at(index).drawing),
   };
 }

@@ -20,16 +20,3 @@ export interface PairSource {
   /** Lets go of open files; nothing may be asked afterwards. */
   close?(): void;
 }
-
-/** Pictures with one class each, to classify: what an evaluation is made of. */
-export interface LabelledSource {
-  readonly name: string;
-  /** Number of pictures. */
-  readonly length: number;
-  /** What the prompts are made from. */
-  readonly classNames: readonly string[];
-  /** `[length]`, each an index into `classNames`. */
-  readonly labels: Int32Array;
-  image(index: number): Promise<DecodedImage>;
-  describe(index: number): string;
-}

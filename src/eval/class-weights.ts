@@ -8,16 +8,17 @@ import { hostTensor } from "../graph/index.ts";
 
 /**
  * One normalised row for each name: every template embedded and normalised, their mean normalised again.
- * @param folder where the rows are kept for the next time, by what they depend on; nowhere if it is not given
+ * @param cache folder in which the rows are kept for the next time, by what they depend on; nowhere if it is not given
  */
 export async function classWeights(
   clip: CLIP,
   names: readonly string[],
   templates: readonly string[],
-  folder?: string,
+  cache?: string,
 ): Promise<readonly Float32Array[]> {
-  if (folder === undefined) return (await clip.classifier(names, templates)).weights;
+  if (cache === undefined) return (await clip.classifier(names, templates)).weights;
   const key = JSON.stringify({ model: clip.fingerprint, names, templates });
+  const folder = join(cache, "class-weights");
   const path = join(folder, `${createHash("sha256").update(key).digest("hex").slice(0, 16)}.safetensors`);
   const width = clip.config.embedDim;
   if (existsSync(path)) {

@@ -13,6 +13,8 @@ export interface EvalContext {
   readonly classNames: readonly string[];
   /** Of the ensemble. */
   readonly templates: readonly string[];
+  /** The one prompt where one is to do. */
+  readonly template: string;
   /**
    * The pictures of a split, shortened if the user asked for it. A task without a validation split has a seeded tenth of its
    * training pictures there, which `train` then lacks.

@@ -15,6 +15,10 @@ const EPOCHS = "passes over the training pictures (default: 20; 10 for fine-tuni
 const RATES = "learning rates to choose from, with commas between (default: 1e-5,1e-4,1e-3; supervised 3e-4,1e-3,3e-3)";
 
 export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
+  "zero-shot": {
+    about: "the class whose name is nearest; what one template and an ensemble of them bring",
+    load: async () => (await import("./zero-shot.ts")).evaluateZeroShot,
+  },
   "linear-probe": {
     about: "a linear classifier on the features before the projection, as in the paper's appendix A.3",
     load: async () => (await import("./probe/evaluate.ts")).evaluateLinearProbe,

@@ -5,7 +5,6 @@ import { writeFileAtomic } from "../checkpoint/index.ts";
 
 export const EVAL_KINDS = [
   "zero-shot",
-  "prompts",
   "linear-probe",
   "supervised",
   "few-shot",

@@ -1,90 +1,90 @@
-import { type CLIP, dotProduct } from "../clip.ts";
-import type { LabelledSource } from "../data/index.ts";
+/** Zero-shot classification (CLIP, section 3.1), and what prompts bring. */
+import { accuracyDifference, bootstrap } from "./bootstrap.ts";
+import { classWeights } from "./class-weights.ts";
+import type { EvalContext, Evaluator } from "./evaluator.ts";
+import { type Scored, statisticOf } from "./metrics.ts";
+import { classificationDetails, figureOf, figuresOf, resamplesFor, resultOf } from "./outcome.ts";
+import { TEMPLATES } from "./prompts.ts";
+import type { EvalDetails, Figure } from "./result.ts";
+import { scoredBy } from "./scoring.ts";
 
-export interface ZeroShotResult {
-  readonly images: number;
-  readonly classes: number;
-  /** Pictures whose class came first, and among the first five. */
-  readonly top1Correct: number;
-  readonly top5Correct: number;
-  /** Shares, 0 to 1. */
-  readonly top1: number;
-  readonly top5: number;
-  /** Mean over the classes that have pictures of their top-1 share. */
-  readonly meanPerClass: number;
-  /** Top-1 share of each class; NaN where a class has no picture. */
-  readonly perClass: readonly number[];
+/** Prompts of one kind, and what they reached. */
+interface Prompted {
+  readonly name: string;
+  readonly templates: readonly string[];
+  readonly scored: Scored;
+  readonly figure: Figure;
 }
 
-/** Pictures encoded at once. */
-const CHUNK = 256;
-
-/** Classifies every picture of a source among its names. @param weights one normalised row for each class */
-export async function zeroShot(
-  clip: CLIP,
-  source: LabelledSource,
-  weights: readonly Float32Array[],
-): Promise<ZeroShotResult> {
-  const features = await imageFeatures(clip, source);
-  return score(features, source.labels, weights);
-}
-
-/** Normalised features of all pictures, computed once for any number of prompts. */
-export async function imageFeatures(clip: CLIP, source: LabelledSource): Promise<Float32Array[]> {
-  const features: Float32Array[] = [];
-  for (let start = 0; start < source.length; start += CHUNK) {
-    const indices = Array.from({ length: Math.min(CHUNK, source.length - start) }, (_, i) => start + i);
-    const images = await Promise.all(indices.map((index) => source.image(index)));
-    features.push(...(await clip.encodeImage(images, { normalize: true })));
+/** The ensemble's figures come first; the label alone and one template are measured beside it. */
+export const evaluateZeroShot: Evaluator = async (context) => {
+  const begun = performance.now();
+  const { clip, task, classNames, seed } = context;
+  const features = await context.features("test");
+  const all: Prompted[] = [];
+  for (const { name, templates } of promptsOf(context)) {
+    context.progress(`class weights: ${name}`, all.length, 3);
+    const weights = await classWeights(clip, classNames, templates, context.cache);
+    const scored = await scoredBy(features, weights, {
+      metric: task.metric,
+      probability: { logitScale: clip.logitScale, logitBias: clip.logitBias },
+      ...(context.signal && { signal: context.signal }),
+    });
+    all.push({ name, templates, scored, figure: figureOf(name, task.metric, scored, seed) });
   }
-  return features;
+  const best = all.at(-1);
+  if (!best) throw new Error(`${task.name}: expected prompts, got none`);
+  const figures = figuresOf(task.metric, best.scored, seed);
+  const details = await classificationDetails(context, await context.images("test"), features, best.scored);
+  const settings = { prompts: Object.fromEntries(all.map(({ name, templates }) => [name, [...templates]])) };
+  return [
+    await resultOf(context, { kind: "zero-shot", settings, begun }, figures, {
+      ...details,
+      tables: [gainTable(all, context)],
+    }),
+  ];
+};
+
+/** From the least to the most; those that would be the same are there once. */
+function promptsOf({ templates, template }: EvalContext): readonly Omit<Prompted, "scored" | "figure">[] {
+  const bare = { name: "label alone", templates: TEMPLATES.bare };
+  const one = { name: "one template", templates: [template] };
+  const ensemble = { name: `ensemble of ${templates.length}`, templates };
+  if (templates.length > 1) return template === "{}" ? [bare, ensemble] : [bare, one, ensemble];
+  return templates[0] === "{}" ? [bare] : [bare, { ...one, templates }];
 }
 
-/** Where each picture's class comes among all classes, 0 being the first; ties go to the class with the lower number. */
-export function ranksOf(
-  features: readonly Float32Array[],
-  labels: ArrayLike<number>,
-  weights: readonly Float32Array[],
-): number[] {
-  return features.map((row, i) => {
-    const label = labels[i] ?? -1;
-    const own = weights[label];
-    if (!own) throw new Error(`zero-shot: picture ${i} has label ${label}, there are ${weights.length} classes`);
-    const similarity = dotProduct(row, own);
-    let rank = 0;
-    for (const [other, weight] of weights.entries()) {
-      const its = dotProduct(row, weight);
-      if (its > similarity || (its === similarity && other < label)) rank++;
-    }
-    return rank;
-  });
-}
-
-/** Top-1, top-5 and per-class figures. @param features normalised, one row a picture */
-export function score(
-  features: readonly Float32Array[],
-  labels: ArrayLike<number>,
-  weights: readonly Float32Array[],
-): ZeroShotResult {
-  const ranks = ranksOf(features, labels, weights);
-  const found = new Array<number>(weights.length).fill(0);
-  const seen = new Array<number>(weights.length).fill(0);
-  for (const [i, rank] of ranks.entries()) {
-    const label = labels[i] ?? 0;
-    seen[label] = (seen[label] ?? 0) + 1;
-    if (rank === 0) found[label] = (found[label] ?? 0) + 1;
-  }
-  const perClass = seen.map((count, label) => (found[label] ?? 0) / count);
-  const present = perClass.filter((share) => !Number.isNaN(share));
-  const within = (n: number): number => ranks.filter((rank) => rank < n).length;
+/** Each kind of prompts beside the one before it, on the same pictures. */
+function gainTable(all: readonly Prompted[], { task, seed }: EvalContext): NonNullable<EvalDetails["tables"]>[number] {
+  const percent = (share: number): string => (100 * share).toFixed(1);
   return {
-    images: ranks.length,
-    classes: weights.length,
-    top1Correct: within(1),
-    top5Correct: within(5),
-    top1: within(1) / ranks.length,
-    top5: within(5) / ranks.length,
-    meanPerClass: present.reduce((sum, share) => sum + share, 0) / present.length,
-    perClass,
+    title: "Prompts",
+    head: ["prompts", `${task.metric} %`, "95 % from", "to", "gain in points", "95 % from", "to"],
+    rows: all.map(({ name, scored, figure }, i) => {
+      const before = all[i - 1];
+      const { value, low = value, high = value } = figure;
+      const gain = before && gainOf(before.scored, scored, { task, seed });
+      return [
+        name,
+        ...[value, low, high].map(percent),
+        ...(gain ? [gain.value, gain.low, gain.high].map(percent) : ["", "", ""]),
+      ];
+    }),
   };
+}
+
+function gainOf(before: Scored, after: Scored, { task, seed }: Pick<EvalContext, "task" | "seed">) {
+  const total = after.labels.length;
+  if (task.metric === "accuracy") {
+    let [onlyFirst, onlySecond] = [0, 0];
+    for (const [row, rank] of after.ranks.entries()) {
+      if ((rank === 0) === (before.ranks[row] === 0)) continue;
+      if (rank === 0) onlyFirst++;
+      else onlySecond++;
+    }
+    return accuracyDifference({ onlyFirst, onlySecond, total });
+  }
+  const [one, two] = [statisticOf(task.metric, before), statisticOf(task.metric, after)];
+  const strata = after.classes === 2 && !after.several ? { strata: after.labels } : {};
+  return bootstrap(total, (rows) => two(rows) - one(rows), { seed, resamples: resamplesFor(total), ...strata });
 }

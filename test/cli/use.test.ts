@@ -1,9 +1,10 @@
-/** classify and zeroshot on a model trained here on 24 drawings. */
+/** classify and eval on a model trained here on 24 drawings. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CLIP } from "../../src/clip.ts";
+import { readResults } from "../../src/eval/result.ts";
 import { COLOURS, drawPairs, microRecipe } from "../train/micro.ts";
 import { run } from "./command.ts";
 
@@ -170,45 +171,81 @@ describe("clip-ts classify", () => {
   });
 });
 
-describe("clip-ts zeroshot", () => {
-  it("counts as classify does, and keeps the class weights", async () => {
-    const folders = join(place, "classes");
+describe("clip-ts eval", () => {
+  let folders: string;
+  let cache: string;
+  const args = (...more: readonly string[]): string[] => ["eval", model, ...more, "--threads", "1", "--cache", cache];
+  beforeAll(async () => {
+    [folders, cache] = [join(place, "classes"), join(place, "cache")];
     for (const colour of Object.keys(COLOURS)) {
       await mkdir(join(folders, colour), { recursive: true });
       for (const shape of ["circle", "square"])
         await cp(join(pictures, `${colour}-${shape}.png`), join(folders, colour, `${shape}.png`));
     }
-    const args = [
-      "zeroshot",
-      model,
-      "--images",
-      folders,
-      "--template",
-      "a {} circle, drawn",
-      "--threads",
-      "1",
-      "--json",
-    ];
-    const { out, err, status } = await run(args);
+    await writeFile(join(folders, "red", "broken.png"), "no picture");
+  });
+
+  it("counts as classify does, names what it cannot read, and keeps features and class weights", async () => {
+    const [json, html] = [join(place, "results.json"), join(place, "results.html")];
+    const template = "a {} circle, drawn";
+    const command = args(`folder:${folders}`, "--template", template, "--json", json, "--html", html, "--per-class");
+    const { out, err, status } = await run(command);
     expect(status, err).toBe(0);
-    const result = JSON.parse(out);
-    expect(result).toMatchObject({ images: 12, classes: 6, classNames: Object.keys(COLOURS).sort() });
+    expect(err).toContain("1 pictures cannot be read and are in no figure");
+    const [result] = await readResults(json);
+    expect(result?.data).toMatchObject({ pictures: 13, unreadable: 1, classes: 6 });
+    const names = Object.keys(COLOURS).sort();
+    expect(result?.details?.classNames).toEqual(names);
     const all = Object.keys(COLOURS).flatMap((c) => ["circle", "square"].map((s) => join(folders, c, `${s}.png`)));
-    const labels = ["--labels", Object.keys(COLOURS).sort().join(","), "--template", "a {} circle, drawn", "--json"];
-    const named = lines((await classify([...all, ...labels])).out);
+    const named = lines((await classify([...all, "--labels", names.join(","), "--template", template, "--json"])).out);
     const right = named.filter(({ image, predictions }) => image.includes(`/${predictions[0]?.label}/`)).length;
-    expect(result.top1Correct).toBe(right);
-    expect(result.top1).toBe(right / 12);
-    const kept = await readdir(join(model, "class-weights"));
-    expect(kept.length).toBe(1);
-    expect((await run(args)).out).toBe(out);
-    expect(await readdir(join(model, "class-weights"))).toEqual(kept);
+    const [top1] = result?.figures ?? [];
+    expect(top1).toMatchObject({ name: "top-1", value: right / 12, samples: 12, unit: "share" });
+    expect(out).toMatch(/label alone +\d/);
+    for (const name of names) expect(out).toMatch(new RegExp(`^${name} +2 +\\d`, "m"));
+    expect(await readFile(html, "utf8")).toMatch(/^<!doctype html>/i);
+    const kept = await readdir(cache, { recursive: true });
+    expect(kept.filter((name) => name.includes("class-weights/")).length).toBe(2);
+    expect((await run(command)).out).toBe(out);
+    expect(await readdir(cache, { recursive: true })).toEqual(kept);
+  });
+
+  it("takes a task of one's own, with names and metric", async () => {
+    const [path, json] = [join(place, "own.json"), join(place, "own-results.json")];
+    const test = { kind: "folder", folder: "classes" };
+    const classNames = Object.keys(COLOURS).sort();
+    await writeFile(path, JSON.stringify({ name: "colours", test, metric: "mean per class", classNames }));
+    const { status, err } = await run(args(path, "--json", json, "--limit", "9", "--seed", "3"));
+    expect(status, err).toBe(0);
+    const [result] = await readResults(json);
+    expect(result).toMatchObject({ task: "colours", seed: 3, data: { pictures: 9 } });
+    expect(result?.figures.map(({ name }) => name)).toEqual(["mean per class", "top-1", "top-5"]);
+  });
+
+  it.each([
+    [["folder:nowhere"], "nowhere: there is no such file or folder"],
+    [["nonsense"], 'no task "nonsense": expected wds:, parquet:, idx:, cifar10:, cifar100:, table:, folder:'],
+    [["imagenet", "--data", "nowhere"], "imagenet: its files are not here; expected in nowhere/imagenet"],
+    [["own.yaml"], 'no task "own.yaml"'],
+    [["digits", "--shots", "3"], "--shots: is of few-shot, not of zero-shot"],
+  ])("refuses %j in one line", async (said, message) => {
+    const { status, err } = await run(args(...said));
+    expect(status).toBe(1);
+    expect(err.trim().split("\n").length).toBe(1);
+    expect(err).toContain(`clip-ts: ${message}`);
   });
 
   it("refuses folders without classes in one line", async () => {
-    const { status, err } = await run(["zeroshot", model, "--images", pictures]);
+    const { status, err } = await run(args(`folder:${pictures}`));
     expect(status).toBe(1);
     expect(err).toBe(`clip-ts: ${pictures}: expected a folder of pictures for each class, got none\n`);
+  });
+
+  it("lists the paper's data sets and the kinds without a model", async () => {
+    const { status, out } = await run(["eval", "--list", "--data", "nowhere"]);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^imagenet +accuracy +1000 +1281167 +50000 .*no: nowhere\/imagenet/m);
+    expect(out).toMatch(/^zero-shot /m);
   });
 });
 
@@ -218,7 +255,7 @@ it("says its version", async () => {
 });
 
 it("shows examples with --help", async () => {
-  for (const command of ["train", "classify", "zeroshot", "quickstart", "embed", "tokenize", "preprocess", "explain"]) {
+  for (const command of ["train", "classify", "eval", "quickstart", "embed", "tokenize", "preprocess", "explain"]) {
     const { status, out } = await run([command, "--help"]);
     expect(status).toBe(0);
     expect(out).toMatch(new RegExp(`Examples:\\n {2}clip-ts ${command}\\b`));

@@ -76,6 +76,7 @@ export function microContext(clip: CLIP, cache: string, changes: Partial<EvalCon
     task: { name: "colours", metric: "accuracy", test: { kind: "folder", folder: "nowhere" } },
     classNames: COLOUR_NAMES,
     templates: ["a {} square", "{}"],
+    template: "a {} square",
     images: async (split: Split) => splits[split],
     features: (split: Split) => featuresOf(splits[split]),
     featuresOf,

@@ -59,7 +59,7 @@ const full: EvalResult = evalResult({
         lines: [{ name: "models", points: [{ x: 0.6, y: 0.4, low: 0.35, high: 0.45, label: "supervised" }] }],
       },
     ],
-    tables: [{ title: "Gains", head: ["prompts", "gain"], rows: [["ensemble", 0.0351]] }],
+    tables: [{ title: "Gains", head: ["fine-grained", "gain"], rows: [["ensemble", 0.0351]] }],
     examples: [
       {
         title: "Captions and what was found",

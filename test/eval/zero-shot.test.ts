@@ -3,7 +3,10 @@ import { gunzipSync } from "node:zlib";
 import { beforeAll, expect, it } from "vitest";
 import { memorySource, readSafetensors } from "../../src/checkpoint/index.ts";
 import { dotProduct, meanDirection, rank } from "../../src/clip.ts";
-import { score } from "../../src/eval/zero-shot.ts";
+import { meanPerClass, within } from "../../src/eval/metrics.ts";
+import { allRows, classificationDetails, figuresOf } from "../../src/eval/outcome.ts";
+import { scoredBy } from "../../src/eval/scoring.ts";
+import { type FeatureSet, memoryMatrix } from "../../src/eval/tasks/features.ts";
 import type { HostTensor } from "../../src/graph/index.ts";
 
 const golden = (name: string): Uint8Array =>
@@ -59,21 +62,80 @@ it("makes the official classifier and logits", () => {
       ).toBeLessThan(1e-4);
 });
 
-it("counts as the official evaluation", () => {
-  const images = rows(tensor("image_features")).map(unit);
-  const result = score(images, tensor("labels").data, classifier(true));
-  expect(result.top1Correct).toBe(official.top1_correct);
-  expect(result.top5Correct).toBe(official.top5_correct);
-  expect(result.top1).toBe(official.top1);
-  expect(result.top5).toBe(official.top5);
-  expect(result.meanPerClass).toBeCloseTo(official.mean_per_class, 12);
-  expect(result.perClass).toEqual(official.per_class_accuracy.map((share) => expect.closeTo(share, 12)));
+function featureSet(): FeatureSet {
+  const { data, shape } = tensor("image_features");
+  const matrix = memoryMatrix(Float32Array.from(data), shape[1] ?? 1);
+  const labels = Int32Array.from(tensor("labels").data);
+  const indices = labels.map((_, i) => i);
+  return { count: labels.length, labels, indices, unreadable: [], projected: matrix, pooled: matrix };
+}
+
+const OPTIONS = { metric: "accuracy", probability: { logitScale: 100, logitBias: undefined } } as const;
+
+it("counts as the official evaluation", async () => {
+  const scored = await scoredBy(featureSet(), classifier(true), OPTIONS);
+  const rows = allRows(scored.labels.length);
+  expect(scored.ranks.filter((rank) => rank === 0).length).toBe(official.top1_correct);
+  expect(scored.ranks.filter((rank) => rank < 5).length).toBe(official.top5_correct);
+  expect(within(scored.ranks, 1)(rows)).toBe(official.top1);
+  expect(within(scored.ranks, 5)(rows)).toBe(official.top5);
+  expect(meanPerClass(scored)(rows)).toBeCloseTo(official.mean_per_class, 12);
+  const probabilities = tensor("probs").data;
+  for (const [row, predicted] of scored.predicted.entries())
+    expect(
+      Math.abs((scored.confidence[row] ?? 0) - (probabilities[row * scored.classes + predicted] ?? 0)),
+    ).toBeLessThan(1e-5);
 });
 
-it("would count otherwise without the first normalisation", () => {
-  const images = rows(tensor("image_features")).map(unit);
-  const { top1 } = score(images, tensor("labels").data, classifier(false));
-  expect(top1).toBe(official.top1_without_first_normalisation);
+it("returns the official figures, each inside its interval, and details that agree with them", async () => {
+  const features = featureSet();
+  const scored = await scoredBy(features, classifier(true), OPTIONS);
+  const figures = figuresOf("accuracy", scored, 1);
+  expect(figures.map(({ name }) => name)).toEqual(["top-1", "top-5", "mean per class"]);
+  expect(figures.map(({ value }) => value)).toEqual([
+    official.top1,
+    official.top5,
+    expect.closeTo(official.mean_per_class, 12),
+  ]);
+  for (const { low = 1, value, high = 0, samples } of figures) {
+    expect([low <= value, value <= high, samples]).toEqual([true, true, scored.labels.length]);
+    expect(high - low).toBeGreaterThan(0.02);
+  }
+  const classNames = Array.from({ length: scored.classes }, (_, i) => `class ${i}`);
+  const white = { width: 8, height: 8, data: new Uint8Array(192).fill(255) };
+  const details = await classificationDetails(
+    { classNames },
+    {
+      name: "golden",
+      classNames,
+      contentHash: "",
+      count: 224,
+      labels: scored.labels,
+      image: async () => white,
+      describe: String,
+    },
+    features,
+    scored,
+  );
+  expect(details.perClass?.map(({ value }) => value)).toEqual(
+    official.per_class_accuracy.map((x) => expect.closeTo(x, 12)),
+  );
+  const { actual = [], predicted = [], counts = [] } = details.confusion ?? {};
+  const right = counts.filter((_, i) => actual[i] === predicted[i]).reduce((sum, x) => sum + x, 0);
+  expect(right).toBe(official.top1_correct);
+  expect(counts.reduce((sum, x) => sum + x, 0)).toBe(224);
+  const worst = details.worst ?? [];
+  expect(worst.length).toBe(Math.min(24, 224 - official.top1_correct));
+  for (const [i, { label, predicted: answer, confidence, picture }] of worst.entries()) {
+    expect(label).not.toBe(answer);
+    expect(confidence).toBeLessThanOrEqual(worst[i - 1]?.confidence ?? 1);
+    expect(picture.thumbnail).toMatch(/^data:image\/png;base64,/);
+  }
+});
+
+it("would count otherwise without the first normalisation", async () => {
+  const { ranks } = await scoredBy(featureSet(), classifier(false), OPTIONS);
+  expect(within(ranks, 1)(allRows(ranks.length))).toBe(official.top1_without_first_normalisation);
 });
 
 it("ranks as the official softmax and finds the official five", () => {

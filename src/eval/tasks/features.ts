@@ -110,7 +110,7 @@ async function computed(
   let index = start;
   for await (const found of clip.imageFeatures(pictures)) {
     signal?.throwIfAborted();
-    if (found instanceof Error) unreadable.push({ index, error: found.message.split("\n")[0] ?? "" });
+    if (found instanceof Error) unreadable.push({ index, error: named(found.message, images.describe(index)) });
     else {
       indices.push(index);
       projected.push(found.features);
@@ -129,6 +129,10 @@ async function computed(
   if (path !== undefined) await keep(path, shard, own);
   return path === undefined ? inMemory(shard) : ((await keptShard(path, start, end)) ?? inMemory(shard));
 }
+
+/** Pictures that are bytes have no name where they are decoded. */
+const named = (message: string, name: string): string =>
+  (message.split("\n")[0] ?? "").replace(/^image: /, () => `${name}: `);
 
 interface Rows {
   readonly rows: number;
@@ -305,6 +309,51 @@ export function normalizedMatrix(matrix: FeatureMatrix): FeatureMatrix {
         for (let i = at; i < at + width; i++) rows[i] = (rows[i] ?? 0) / length;
       }
       return rows;
+    },
+  };
+}
+
+/** Of the pictures with these numbers alone. @param pictures numbers in the source */
+export function selectedRows(set: FeatureSet, pictures: Int32Array): FeatureSet {
+  const wanted = new Set(pictures);
+  const rows = Int32Array.from(set.indices.keys()).filter((row) => wanted.has(set.indices[row] ?? -1));
+  const classes = (set.several?.length ?? 0) / set.count;
+  const several = set.several && new Int8Array(rows.length * classes);
+  for (const [i, row] of rows.entries())
+    several?.set(set.several?.subarray(row * classes, (row + 1) * classes) ?? [], i * classes);
+  const projected = selectedMatrix(set.projected, rows);
+  return {
+    count: rows.length,
+    labels: rows.map((row) => set.labels[row] ?? -1),
+    ...(several && { several }),
+    indices: rows.map((row) => set.indices[row] ?? -1),
+    unreadable: set.unreadable.filter(({ index }) => wanted.has(index)),
+    projected,
+    pooled: set.pooled === set.projected ? projected : selectedMatrix(set.pooled, rows),
+  };
+}
+
+/** @param rows ascending */
+function selectedMatrix(matrix: FeatureMatrix, rows: Int32Array): FeatureMatrix {
+  const { width } = matrix;
+  return {
+    count: rows.length,
+    width,
+    async read(start, end) {
+      checkRange(start, end, rows.length);
+      const found = new Float32Array((end - start) * width);
+      for (let i = start; i < end; ) {
+        // Rows that are near each other are read at once, with those between them.
+        const first = rows[i] ?? 0;
+        let next = i + 1;
+        while (next < end && (rows[next] ?? 0) - first < SHARD) next++;
+        const block = await matrix.read(first, (rows[next - 1] ?? 0) + 1);
+        for (; i < next; i++) {
+          const at = ((rows[i] ?? 0) - first) * width;
+          found.set(block.subarray(at, at + width), (i - start) * width);
+        }
+      }
+      return found;
     },
   };
 }

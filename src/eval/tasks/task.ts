@@ -2,7 +2,7 @@
 import type { ImageInput } from "../../clip.ts";
 import type { ImagesSpec } from "./images-spec.ts";
 
-/** Of the paper (CLIP, table 9); `mean of two` is the mean of the accuracies on two test sets. */
+/** Of the paper (CLIP, table 9); `mean of two` is the mean of top-1 and top-5. */
 export const METRICS = ["accuracy", "mean per class", "11-point mAP", "ROC AUC", "mean of two"] as const;
 export type MetricName = (typeof METRICS)[number];
 
@@ -22,6 +22,8 @@ export interface Task {
   readonly classNames?: readonly string[];
   /** Prompts of the ensemble, `{}` being the name. @default the source's, else the model's */
   readonly templates?: readonly string[];
+  /** The one prompt where one is to do. @default the first of the ensemble that says more than the name */
+  readonly template?: string;
 }
 
 /** Pictures with labels, by number, read when they are asked for. */

@@ -45,7 +45,8 @@ export async function evaluate(clip: CLIP, task: Task, options: EvaluateOptions)
   }
 }
 
-async function openContext(
+/** What an evaluator gets; closed when it is done. */
+export async function openContext(
   clip: CLIP,
   task: Task,
   options: EvaluateOptions,

@@ -49,6 +49,22 @@ export async function scoredBy(
   return { classes, labels, ...(several && { several }), predicted, ranks, confidence, ...(scores && { scores }) };
 }
 
+/** What a classifier says whose scores are there already. @param scores [count, classes], whose softmaxes are probabilities */
+export function scoredFrom(features: Pick<FeatureSet, "labels" | "several">, scores: Float32Array): Scored {
+  const { labels, several } = features;
+  const classes = scores.length / labels.length;
+  const predicted = new Int32Array(labels.length);
+  const confidence = new Float32Array(labels.length);
+  const ranks = labels.map((label, row) => {
+    const own = scores.subarray(row * classes, (row + 1) * classes);
+    const best = highest(own);
+    predicted[row] = best;
+    confidence[row] = probabilityOf(own, best, { logitScale: 1, logitBias: undefined });
+    return label < 0 ? -1 : rankIn(own, label);
+  });
+  return { classes, labels, ...(several && { several }), predicted, ranks, confidence, scores };
+}
+
 /** Calls back with the cosines of every row with all weights; the array is reused. */
 async function eachCosines(
   matrix: FeatureMatrix,
@@ -86,13 +102,15 @@ function dot(rows: Float32Array, at: number, weight: Float32Array): number {
   return a + b + c + d;
 }
 
-function highest(values: Float64Array): number {
+type Row = Float32Array | Float64Array;
+
+function highest(values: Row): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if ((values[i] ?? 0) > (values[best] ?? 0)) best = i;
   return best;
 }
 
-function rankIn(values: Float64Array, label: number): number {
+function rankIn(values: Row, label: number): number {
   const own = values[label] ?? 0;
   let rank = 0;
   for (let i = 0; i < values.length; i++) {
@@ -102,7 +120,7 @@ function rankIn(values: Float64Array, label: number): number {
   return rank;
 }
 
-function probabilityOf(cosines: Float64Array, best: number, { logitScale, logitBias }: Probability): number {
+function probabilityOf(cosines: Row, best: number, { logitScale, logitBias }: Probability): number {
   const own = cosines[best] ?? 0;
   if (logitBias !== undefined) return 1 / (1 + Math.exp(-logitScale * own - logitBias));
   let total = 0;

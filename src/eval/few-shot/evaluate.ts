@@ -2,7 +2,7 @@
 import { classWeights } from "../class-weights.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
 import { namesOption, numbersOption, wholeOption } from "../learning/options.ts";
-import { resultOf } from "../learning/outcome.ts";
+import { resultOf } from "../outcome.ts";
 import { criterionOf, predictedOf } from "../probe/criteria.ts";
 import { pickedRows } from "../probe/feature-rows.ts";
 import { type FeatureSet, normalizedMatrix } from "../tasks/features.ts";

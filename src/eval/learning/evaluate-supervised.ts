@@ -2,9 +2,10 @@
 import { writeModel } from "../../checkpoint/index.ts";
 import { initialise } from "../../model/index.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
+import { classificationDetails, figuresOf, resultOf } from "../outcome.ts";
 import { criterionOf } from "../probe/criteria.ts";
+import { scoredFrom } from "../scoring.ts";
 import { labelledPictures, numbersOption, wholeOption } from "./options.ts";
-import { classificationDetails, figuresOf, resultOf } from "./outcome.ts";
 import { type SupervisedModel, trainSupervised } from "./supervised.ts";
 
 export const evaluateSupervised: Evaluator = async (context) => {
@@ -32,7 +33,7 @@ export const evaluateSupervised: Evaluator = async (context) => {
     }
     if (!best) throw new Error("supervised: expected a rate to try, got none");
     const test = await context.features("test");
-    const scores = await best.model.scores(await labelledPictures(context, "test"));
+    const scored = scoredFrom(test, await best.model.scores(await labelledPictures(context, "test")));
     if (options.save !== undefined) await save(String(options.save), context, best.model);
     const { vision, imageSize } = clip.config;
     const settings = {
@@ -41,9 +42,8 @@ export const evaluateSupervised: Evaluator = async (context) => {
       architecture: `${vision.kind} of width ${vision.width}, layers ${vision.layers}, ${imageSize} pixels`,
     };
     const head = { kind: "supervised", settings, begun } as const;
-    return [
-      await resultOf(context, head, figuresOf(context, test, scores), classificationDetails(context, test, scores)),
-    ];
+    const details = await classificationDetails(context, await context.images("test"), test, scored);
+    return [await resultOf(context, head, figuresOf(task.metric, scored, seed), details)];
   } finally {
     await best?.model.close();
   }

@@ -1,6 +1,7 @@
 /** The linear probe of a task (CLIP, appendix A.3). */
 import type { EvalContext, Evaluator } from "../evaluator.ts";
-import { classificationDetails, figuresOf, resultOf } from "../learning/outcome.ts";
+import { classificationDetails, figuresOf, resultOf } from "../outcome.ts";
+import { scoredFrom } from "../scoring.ts";
 import type { FeatureSet } from "../tasks/features.ts";
 import { criterionOf } from "./criteria.ts";
 import { onEngine } from "./engine-loss.ts";
@@ -39,13 +40,14 @@ export const evaluateLinearProbe: Evaluator = async (context) => {
       ...(context.signal ? { signal: context.signal } : {}),
       onFit: ({ index }) => context.progress("linear probe", index, 96),
     });
-    const scores = await arithmetic.scores(test.pooled, probe.weights, classes);
+    const scored = scoredFrom(test, await arithmetic.scores(test.pooled, probe.weights, classes));
+    const details = await classificationDetails(context, await context.images("test"), test, scored);
     return [
       await resultOf(
         context,
         { kind: "linear-probe", settings: settingsOf(probe, context, arithmetic, train, validation), begun },
-        figuresOf(context, test, scores),
-        { ...classificationDetails(context, test, scores), curves: [searchCurve(probe)] },
+        figuresOf(task.metric, scored, context.seed),
+        { ...details, curves: [searchCurve(probe)] },
       ),
     ];
   } finally {

@@ -313,10 +313,10 @@ export function normalizedMatrix(matrix: FeatureMatrix): FeatureMatrix {
   };
 }
 
-/** Of the pictures with these numbers alone. @param pictures numbers in the source */
+/** As of `subset(images, pictures)`, from what there is of all of them. @param pictures numbers in the source, ascending */
 export function selectedRows(set: FeatureSet, pictures: Int32Array): FeatureSet {
-  const wanted = new Set(pictures);
-  const rows = Int32Array.from(set.indices.keys()).filter((row) => wanted.has(set.indices[row] ?? -1));
+  const placeOf = new Map([...pictures].map((picture, place) => [picture, place]));
+  const rows = Int32Array.from(set.indices.keys()).filter((row) => placeOf.has(set.indices[row] ?? -1));
   const classes = (set.several?.length ?? 0) / set.count;
   const several = set.several && new Int8Array(rows.length * classes);
   for (const [i, row] of rows.entries())
@@ -326,8 +326,11 @@ export function selectedRows(set: FeatureSet, pictures: Int32Array): FeatureSet 
     count: rows.length,
     labels: rows.map((row) => set.labels[row] ?? -1),
     ...(several && { several }),
-    indices: rows.map((row) => set.indices[row] ?? -1),
-    unreadable: set.unreadable.filter(({ index }) => wanted.has(index)),
+    indices: rows.map((row) => placeOf.get(set.indices[row] ?? -1) ?? -1),
+    unreadable: set.unreadable.flatMap(({ index, error }) => {
+      const place = placeOf.get(index);
+      return place === undefined ? [] : [{ index: place, error }];
+    }),
     projected,
     pooled: set.pooled === set.projected ? projected : selectedMatrix(set.pooled, rows),
   };

@@ -5,6 +5,7 @@ import { Random } from "../../src/data/index.ts";
 import { binomial, cumulative, quantile } from "../../src/eval/binomial.ts";
 import { accuracyDifference, accuracyInterval, bootstrap, exactInterval } from "../../src/eval/bootstrap.ts";
 import { fitTemperature, probabilityScores, reliability } from "../../src/eval/calibration.ts";
+import { figuresOf } from "../../src/eval/outcome.ts";
 
 interface Interval {
   readonly low: number;
@@ -217,4 +218,18 @@ it("a temperature has an end where every answer is right or none tells anything"
   expect(probabilityScores(two, [0, 1], fitTemperature(two, [0, 1])).negativeLogLikelihood).toBeLessThan(1e-15);
   expect(fitTemperature(two, [1, 0])).toBeCloseTo(1000, 0);
   expect(fitTemperature({ length: 1, row: () => [1, 1] }, [0])).toBe(1);
+});
+
+it("a mean per class is given where classes have pictures enough for its interval", () => {
+  const scored = (labels: readonly number[]) => ({
+    classes: 8,
+    labels: Int32Array.from(labels),
+    predicted: Int32Array.from(labels, (label, row) => (row % 2 ? label : (label + 1) % 8)),
+    ranks: Int32Array.from(labels, (_, row) => (row % 2 ? 0 : 1)),
+    confidence: new Float32Array(labels.length).fill(0.5),
+  });
+  const names = (labels: readonly number[]): string[] =>
+    figuresOf("accuracy", scored(labels), 0).map(({ name }) => name);
+  expect(names([0, 1, 2, 3, 4, 5, 6, 7])).toEqual(["top-1", "top-5"]);
+  expect(names([0, 0, 1, 1, 2, 2])).toEqual(["top-1", "top-5", "mean per class"]);
 });

@@ -131,7 +131,9 @@ async function run(model: string | undefined, said: readonly string[], flags: Fl
 async function tasksOf(said: readonly string[], { data, kind }: Flags): Promise<readonly Task[]> {
   if (said.length > 0) return Promise.all(said.map((one) => findTask(one, data)));
   const here = (await knownTasks(data)).flatMap(({ task }) => (task ? [task] : []));
-  const fitting = kind === "zero-shot" ? here : here.filter(({ train }) => train !== undefined);
+  const needs = EVALUATORS[kind]?.needs;
+  if (needs === "nothing") return here.slice(0, 1);
+  const fitting = needs === "train" ? here.filter(({ train }) => train !== undefined) : here;
   if (fitting.length === 0)
     throw new Error("eval: the files of no task are here; clip-ts eval --list says what is missing");
   return fitting;

@@ -7,6 +7,8 @@ interface EvaluatorEntry {
   readonly about: string;
   /** What it takes besides, by name: one word each, without capitals. */
   readonly options?: Readonly<Record<string, string>>;
+  /** Of the task: training pictures too, or no pictures at all. @default the test's */
+  readonly needs?: "train" | "nothing";
   readonly load: () => Promise<Evaluator>;
 }
 
@@ -21,6 +23,7 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   },
   "linear-probe": {
     about: "a linear classifier on the features before the projection, as in the paper's appendix A.3",
+    needs: "train",
     load: async () => (await import("./probe/evaluate.ts")).evaluateLinearProbe,
   },
   supervised: {
@@ -30,6 +33,7 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
       rates: RATES,
       save: "file for the tower, a model that linear-probe takes",
     },
+    needs: "train",
     load: async () => (await import("./learning/evaluate-supervised.ts")).evaluateSupervised,
   },
   "few-shot": {
@@ -39,6 +43,7 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
       seeds: "draws of the examples (default: 3)",
       methods: "some of them, with commas between (default: all)",
     },
+    needs: "train",
     load: async () => (await import("./few-shot/evaluate.ts")).evaluateFewShot,
   },
   "fine-tuning": {
@@ -48,6 +53,7 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
       rates: RATES,
       methods: "some of them, with commas between (default: all)",
     },
+    needs: "train",
     load: async () => (await import("./fine-tuning/evaluate.ts")).evaluateFineTuning,
   },
   corruptions: {
@@ -66,6 +72,7 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   counting: {
     about: "how many of the same emoji are on a canvas; no pictures of the task are used",
     options: { most: "the largest number (default: 6)", repeats: "pictures of each thing and number (default: 3)" },
+    needs: "nothing",
     load: async () => (await import("./failures/counting-evaluator.ts")).evaluateCounting,
   },
   "fine-grained": {

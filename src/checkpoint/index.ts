@@ -14,6 +14,7 @@ export {
 export { type Assembly, namingOf, prefixOf, type Translation, toOfficial, toStored } from "./naming.ts";
 export { NAMINGS, type Naming, type NamingKind, type NamingRule, type StoredPart } from "./namings.ts";
 export { openTensors } from "./open-tensors.ts";
+export { manifestPath, openPieces, type TensorPiece, writeManifest, writePieces } from "./pieces.ts";
 export { openSafetensors, readSafetensors } from "./safetensors.ts";
 export { type StreamedTensor, storedSize, streamSafetensors } from "./safetensors-stream.ts";
 export { writeSafetensors } from "./safetensors-write.ts";

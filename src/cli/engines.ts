@@ -1,5 +1,7 @@
 import { Option } from "commander";
 import type { Engine } from "../engine/engine.ts";
+import type { Mesh } from "../graph/index.ts";
+import type { NodeGroup } from "../nodes/index.ts";
 import type { PluginPlatform } from "../plugins/index.ts";
 
 /** What `--engine` takes. */
@@ -19,11 +21,26 @@ const PLUGIN: Readonly<Partial<Record<EngineName, { readonly platform?: PluginPl
   "xla-tpu": { platform: "tpu" },
 };
 
+/** For engines of several devices. */
+export interface SpreadOptions {
+  /** @default one device */
+  readonly mesh?: Mesh | undefined;
+  /** The processes whose devices the mesh spans. @default this one alone */
+  readonly group?: NodeGroup | undefined;
+}
+
+/** Whether an engine computes on several devices. */
+export const hasMesh = (name: EngineName): boolean => PLUGIN[name] !== undefined;
+
 /**
  * @param threads of the CPU; the machine's cores by default
  * @throws one line that says what is missing
  */
-export async function createEngine(name: EngineName, threads?: number): Promise<Engine> {
+export async function createEngine(
+  name: EngineName,
+  threads?: number,
+  { mesh, group }: SpreadOptions = {},
+): Promise<Engine> {
   if (name === "reference") {
     const { createReferenceEngine } = await import("../engine/reference/reference-engine.ts");
     return createReferenceEngine();
@@ -35,7 +52,15 @@ export async function createEngine(name: EngineName, threads?: number): Promise<
     const { path, preload, flags } = await choosePlugin(wanted.platform);
     // XLA's CPU client has no option for it, but reads this variable.
     if (threads !== undefined) process.env.NPROC = String(threads);
-    return createPjrtEngine({ plugin: path, preload, flags });
+    return createPjrtEngine({
+      plugin: path,
+      preload,
+      flags,
+      ...(mesh && { mesh }),
+      ...(group && {
+        processes: { index: group.node, count: group.nodes, keys: Array.from({ length: 3 }, group.blockingChannel) },
+      }),
+    });
   }
   const { createOnnxEngine } = await import("../engine/onnx/onnx-engine.ts");
   const executionProvider = name === "onnx-webgpu" ? "webgpu" : "cpu";

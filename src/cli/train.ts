@@ -4,8 +4,9 @@ import { CLIP } from "../clip.ts";
 import { openSource } from "../data/index.ts";
 import type { Engine, Precision } from "../engine/engine.ts";
 import { CONFIGS } from "../model/index.ts";
+import type { NodeGroup } from "../nodes/index.ts";
 import type { Tower } from "../train/graphs.ts";
-import { type TrainResult, train } from "../train/loop.ts";
+import { type TrainOptions, type TrainResult, train } from "../train/loop.ts";
 import { checkRecipe, DEFAULT_RECIPE, type Recipe } from "../train/recipe.ts";
 import {
   createRunFolder,
@@ -16,7 +17,8 @@ import {
   reportPath,
 } from "../train/run-folder.ts";
 import { tokenizerOf } from "../train/vocabulary.ts";
-import { createEngine, type EngineName, engineOption } from "./engines.ts";
+import { createEngine, type EngineName, engineOption, hasMesh } from "./engines.ts";
+import { lineOf } from "./failure.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { count, positive, share, whole } from "./options.ts";
 import { createProgressBar, duration } from "./progress-bar.ts";
@@ -24,8 +26,9 @@ import { loadRecipe } from "./recipe-file.ts";
 import { emojiTable, reportRun } from "./run-report.ts";
 import { openStartingModel, type StartingModel } from "./starting-model.ts";
 import { textTable } from "./text-table.ts";
+import { joinGroup, type NodeFlags, nodeOptions } from "./train-nodes.ts";
 
-interface Flags {
+interface Flags extends NodeFlags {
   readonly resume?: string;
   readonly from?: string;
   readonly lock?: Tower;
@@ -54,8 +57,8 @@ interface Flags {
 /** Where a model starts from learned weights, a rate for random ones would destroy them (WiSE-FT, arXiv 2109.01903, appendix). */
 const FINE_TUNING_RATE = 3e-5;
 
-export const trainCommand = (): Command =>
-  new Command("train")
+export const trainCommand = (): Command => {
+  const command = new Command("train")
     .description(
       "Train a CLIP, from scratch or from a model, by a recipe or on a folder or table of captioned pictures.",
     )
@@ -87,7 +90,9 @@ export const trainCommand = (): Command =>
     .option("--seed <n>", "of the initial weights, the order and the crops", count)
     .option("--checkpoint-every <n>", "steps between checkpoints", whole)
     .addOption(engineOption())
-    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
+    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole);
+  for (const option of nodeOptions()) command.addOption(option);
+  return command
     .addHelpText(
       "after",
       `
@@ -97,31 +102,55 @@ Examples:
   clip-ts train --table photos.csv --caption-column text --model emoji-vit --steps 5000
   clip-ts train --folder photos/ --batch 1024 --micro-batch 64
   clip-ts train --table photos.csv --from ViT-B/32 --lock text --batch 64 --lr 1e-5
-  clip-ts train --resume runs/emoji-s                go on after ctrl-C or a crash`,
+  clip-ts train --resume runs/emoji-s                go on after ctrl-C or a crash
+  clip-ts train recipe.json --engine xla --mesh data=8 --fsdp
+  clip-ts train recipe.json --engine xla --mesh data=16 --nodes 2 --node-id 0 --coordinator host0:7411
+                                                     on two machines (docs/distributed.md)`,
     )
     .action(async (name: string | undefined, flags: Flags) => {
       process.exitCode = await runTraining(name, flags);
     });
+};
 
 async function runTraining(name: string | undefined, flags: Flags): Promise<number> {
-  // Before the folder: without a plugin or a device there is to be none.
-  const engine = await createEngine(flags.engine, flags.threads);
+  const plan = flags.resume === undefined ? await newPlan(name, flags) : undefined;
+  const resumed = flags.resume === undefined ? undefined : await openRunFolder(flags.resume);
+  const recipe = (resumed ?? plan)?.recipe;
+  if (!recipe) throw new Error("no recipe");
+  if (flags.mesh && !hasMesh(flags.engine))
+    throw new Error(`--mesh: ${flags.engine} computes on one device; the XLA engine has several (--engine xla)`);
+  const mesh = hasMesh(flags.engine) ? (flags.mesh ?? recipe.mesh) : undefined;
+  const isFirst = (flags.nodeId ?? 0) === 0;
+  const group = await joinGroup(flags, recipe);
   try {
-    const run = flags.resume === undefined ? await newRun(name, flags) : await openRunFolder(flags.resume);
-    return await trainAndReport(run, engine, flags);
-  } finally {
+    if (group && !mesh) throw new Error("--nodes: say how the devices of all nodes stand (--mesh data=N)");
+    // Before the folder: without a plugin or a device there is to be none.
+    const engine = await createEngine(flags.engine, flags.threads, { mesh, group });
+    const run = resumed ?? (plan && isFirst ? await createRun(plan.recipe, plan.folder, plan.start) : undefined);
+    await group?.barrier("the run's folder is there");
+    const status = await trainAndReport(run ?? (await openRunFolder(plan?.folder ?? "")), engine, flags, group);
     await engine.close();
+    return status;
+  } catch (error) {
+    if (!group) throw error;
+    await group.fail(lineOf(error));
+    process.stderr.write(`clip-ts: node ${group.node}: ${lineOf(error)}\n`);
+    // Devices may wait for ever for those of a node that is gone, and the engine for them.
+    process.exit(1);
   }
 }
 
-async function trainAndReport(run: RunFolder, engine: Engine, flags: Flags): Promise<number> {
+async function trainAndReport(
+  run: RunFolder,
+  engine: Engine,
+  flags: Flags,
+  group: NodeGroup | undefined,
+): Promise<number> {
+  const { fsdp } = flags;
   try {
-    const result = await trainWithProgress(run, engine);
-    const clip = await CLIP.load(run.folder, { engine });
-    const results = await reportRun(run, clip);
-    await clip.close();
-    if (results.length > 0 && result.finished) process.stdout.write(`${textTable(emojiTable(results))}\n`);
-    process.stderr.write(`report: ${reportPath(run.folder)}\n`);
+    const result = await trainWithProgress(run, engine, { ...(group && { group }), ...(fsdp && { fsdp }) });
+    await group?.leave();
+    if ((group?.node ?? 0) === 0) await report(run, engine, result);
     return result.finished ? 0 : INTERRUPTED;
   } catch (error) {
     if (flags.resume === undefined) await removeIfUnused(run.folder);
@@ -129,13 +158,27 @@ async function trainAndReport(run: RunFolder, engine: Engine, flags: Flags): Pro
   }
 }
 
-async function newRun(name: string | undefined, flags: Flags): Promise<RunFolder> {
+async function report(run: RunFolder, engine: Engine, { finished }: TrainResult): Promise<void> {
+  const clip = await CLIP.load(run.folder, { engine });
+  const results = await reportRun(run, clip);
+  await clip.close();
+  if (results.length > 0 && finished) process.stdout.write(`${textTable(emojiTable(results))}\n`);
+  process.stderr.write(`report: ${reportPath(run.folder)}\n`);
+}
+
+/** A run to be made. */
+interface Plan {
+  readonly recipe: Recipe;
+  readonly folder: string;
+  readonly start: StartingModel | undefined;
+}
+
+async function newPlan(name: string | undefined, flags: Flags): Promise<Plan> {
   const base = name === undefined ? { ...DEFAULT_RECIPE, ...ownData(flags) } : await loadRecipe(name);
   const folder = flags.out ?? join("runs", base.name);
-  await refuseExisting(folder);
+  if ((flags.nodeId ?? 0) === 0) await refuseExisting(folder);
   const start = flags.from === undefined ? undefined : await openStartingModel(flags.from);
-  const recipe = recipeOf({ ...base, ...start?.recipe }, flags, name ?? "the flags");
-  return createRun(recipe, folder, start);
+  return { recipe: recipeOf({ ...base, ...start?.recipe }, flags, name ?? "the flags"), folder, start };
 }
 
 /** A new run folder with its tokenizer; emoji are drawn first where they never were. */
@@ -151,7 +194,11 @@ export async function createRun(recipe: Recipe, folder: string, start?: Starting
 }
 
 /** Trains with a bar on stderr; ctrl-C saves and says how to go on. */
-export async function trainWithProgress(run: RunFolder, engine: Engine): Promise<TrainResult> {
+export async function trainWithProgress(
+  run: RunFolder,
+  engine: Engine,
+  options: Pick<TrainOptions, "fsdp" | "group"> = {},
+): Promise<TrainResult> {
   const bar = createProgressBar();
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const interrupt = onInterrupt(() => {
@@ -160,7 +207,7 @@ export async function trainWithProgress(run: RunFolder, engine: Engine): Promise
   });
   const begun = performance.now();
   try {
-    const result = await train(run, { engine, signal: interrupt.signal, progress: bar });
+    const result = await train(run, { engine, signal: interrupt.signal, progress: bar, ...options });
     bar.end();
     const { count, names } = result.badImages;
     if (count > 0) {

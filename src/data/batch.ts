@@ -14,18 +14,20 @@ export interface BatchOptions {
   readonly cropScale: CropScale;
   readonly batchSize: number;
   readonly seed: number;
+  /** Makes only one of so many equal stretches of each batch's rows, as they would be in the whole one. @default all of it */
+  readonly part?: { readonly index: number; readonly of: number };
 }
 
 export interface Batch {
   readonly step: number;
   readonly epoch: number;
-  /** `[batchSize, imageSize, imageSize, 3]`, 0 to 255; normalised on the device. */
+  /** `[rows, imageSize, imageSize, 3]`, 0 to 255; normalised on the device. Rows are `batchSize`, or those of a part. */
   readonly images: Uint8Array<ArrayBuffer>;
-  /** `[batchSize, contextLength]`, padded with 0. */
+  /** `[rows, contextLength]`, padded with 0. */
   readonly tokens: Int32Array<ArrayBuffer>;
   /** How many columns of `tokens` are used at all: the longest caption with both marks. */
   readonly maxLength: number;
-  /** `[batchSize]`: which pair of the source each row is. */
+  /** `[rows]`: which pair of the source each row is. */
   readonly indices: Float64Array<ArrayBuffer>;
 }
 
@@ -63,7 +65,8 @@ export function createBatchMaker(
   tokenizer: Tokenizer,
   options: BatchOptions,
 ): (step: number) => Promise<MadeBatch> {
-  const { contextLength, imageSize, cropScale, batchSize, seed } = options;
+  const { contextLength, imageSize, cropScale, batchSize, seed, part = { index: 0, of: 1 } } = options;
+  const count = batchSize / part.of;
   const perEpoch = batchesPerEpoch(source, batchSize);
   const bytesEach = imageSize * imageSize * 3;
 
@@ -86,11 +89,11 @@ export function createBatchMaker(
 
   return async (step) => {
     const epoch = Math.floor(step / perEpoch);
-    const start = (step % perEpoch) * batchSize;
+    const start = (step % perEpoch) * batchSize + part.index * count;
     const order = permutation(source.length, seed, epoch);
-    const images = new Uint8Array(batchSize * bytesEach);
-    const indices = new Float64Array(batchSize);
-    const captions = new Array<string>(batchSize).fill("");
+    const images = new Uint8Array(count * bytesEach);
+    const indices = new Float64Array(count);
+    const captions = new Array<string>(count).fill("");
     const bad: BadImage[] = [];
 
     const rows = captions.keys();

@@ -4,7 +4,9 @@ import {
   type Graph,
   type HostTensor,
   isResizable,
+  type Mesh,
   type ResizableGraph,
+  type Sharding,
   sameShape,
   show,
   type TensorType,
@@ -22,9 +24,18 @@ export interface State {
   readonly names: readonly string[];
   /** Copies values to the host; all of them by default. */
   read(names?: readonly string[]): Promise<HostTensors>;
+  /** On a mesh, what this process holds of a value: boxes that differ, each with all places in the mesh that hold it, ours or not. */
+  readPieces?(name: string): Promise<readonly StatePiece[]>;
   /** Replaces values; shapes and dtypes stay. */
   write(values: HostTensors): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface StatePiece {
+  readonly start: readonly number[];
+  readonly value: HostTensor;
+  /** Shape of the whole value. */
+  readonly shape: readonly number[];
 }
 
 export interface Program {
@@ -63,7 +74,15 @@ export interface CompileOptions {
    * (weights as they are kept, moments, normalisation, softmax, loss) stays float32. An engine that cannot refuses. @default "float32"
    */
   readonly precision?: Precision;
+  /**
+   * How inputs are split over the engine's mesh, by name, those of the state among them. Others are whole on every device, and so are
+   * outputs that are returned. A program without it runs on one device, and so does any on an engine without a mesh. @default none
+   */
+  readonly shardings?: Shardings;
 }
+
+/** By name; what is not named is whole. */
+export type Shardings = Readonly<Record<string, Sharding>>;
 
 export type Precision = "float32" | "bfloat16";
 export type Quantization = "int8";
@@ -76,9 +95,17 @@ export interface Engine {
   readonly name: string;
   /** Whether a program of a resizable graph compiles anew for every sizes it meets, which can take a minute: few should be asked for. @default false */
   readonly compilesPerSize?: boolean;
+  /** How its devices stand, where it computes on several. */
+  readonly mesh?: Mesh;
+  /**
+   * Of what is split over `data` along its first axis: the part that this process gives a run, where several processes run the same
+   * programs on one mesh. @default all
+   */
+  readonly rows?: { readonly index: number; readonly of: number };
   /** Compiles a graph; the program of a resizable one takes inputs of any sizes that fit together. */
   compile(graph: Graph, options?: CompileOptions): Promise<Program>;
-  createState(values: StateValues): Promise<State>;
+  /** @param shardings those of the programs that use it; without, the state is for programs of one device */
+  createState(values: StateValues, shardings?: Shardings): Promise<State>;
   close(): Promise<void>;
 }
 
@@ -100,13 +127,22 @@ export function refuseNarrowPrecision(engine: string, { precision = "float32" }:
     throw new Error(`${engine}: computes in float32 only, ${precision} was asked for: the XLA engine has it`);
 }
 
-/** Refuses inputs that the graph does not expect, before they reach native code. */
-export function checkInputs(graph: Graph, inputs: HostTensors, elsewhere: ReadonlySet<string>): void {
+/**
+ * Refuses inputs that the graph does not expect, before they reach native code.
+ * @param partsOf of how many equal parts of its rows an input is one. @default 1
+ */
+export function checkInputs(
+  graph: Graph,
+  inputs: HostTensors,
+  elsewhere: ReadonlySet<string>,
+  partsOf: (name: string) => number = () => 1,
+): void {
   for (const [i, x] of graph.inputs.entries()) {
     const { name } = x.attrs;
     if (elsewhere.has(name)) continue;
     const given = inputs[name];
-    const expected = isResizable(graph) ? freeShape(graph, i) : x.shape;
+    const shape = isResizable(graph) ? freeShape(graph, i) : x.shape;
+    const expected = shape.map((size, axis) => (typeof size === "number" && axis === 0 ? size / partsOf(name) : size));
     const type = `${x.dtype}[${expected.join(",")}]`;
     if (!given) throw new Error(`run: input ${name} (${type}) is missing`);
     const fitting =

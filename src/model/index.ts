@@ -7,3 +7,4 @@ export { normalizePixels, PIXEL_DEVIATION, PIXEL_MEAN } from "./pixels.ts";
 export { type ResizeOptions, resizePositions } from "./positions.ts";
 export { OPEN_CLIP_CONFIGS } from "./published.ts";
 export { bufferShapes, decays, parameterShapes, type Shapes } from "./shapes.ts";
+export { type Placement, placements } from "./shardings.ts";

@@ -9,7 +9,9 @@ import {
   gather,
   iota,
   mul,
+  reduceSum,
   reshape,
+  select,
   sliceAxis,
   sub,
   type Tensor,
@@ -81,6 +83,8 @@ function embedded(p: Lookup, tokens: Tensor, packing: Packing | undefined): Tens
 /** One token of each text: x [batch, length, width] or [kept, width] at position i32 [batch] -> [batch, width]. */
 function tokenAt(position: Tensor, x: Tensor, tokens: Tensor, packing: Packing | undefined): Tensor {
   const [batch = 0, length = 0] = tokens.shape;
-  const flat = add(mul(iota("i32", [batch], 0), length), position);
-  return packing ? gather(x, gather(packing.places, flat)) : gather(reshape(x, [batch * length, -1]), flat);
+  if (packing) return gather(x, gather(packing.places, add(mul(iota("i32", [batch], 0), length), position)));
+  // Not a gather over all texts: of a batch that is split among devices, each finds its own.
+  const here = compare(iota("i32", [batch, length], 1), "eq", reshape(position, [batch, 1]));
+  return reduceSum(select(reshape(here, [batch, length, 1]), x, 0), [1]);
 }

@@ -12,6 +12,7 @@ import {
   gradients,
   iota,
   mul,
+  placed,
   pullback,
   reduceMean,
   reshape,
@@ -28,6 +29,7 @@ import {
   encodeImage,
   encodeText,
   normalizePixels,
+  type Placement,
   pairwiseLogistic,
   parameterShapes,
   sigmoidLoss,
@@ -36,6 +38,7 @@ import {
 import {
   type AdamW,
   clampLogitScale,
+  gradientName,
   groupParameters,
   momentTypes,
   type Updated,
@@ -61,6 +64,8 @@ export interface StepShape {
   readonly lock?: Tower;
   /** Of parameters and arithmetic; f64 is for checks on the reference engine. @default "f32" */
   readonly dtype?: "f32" | "f64";
+  /** Where the parameters are on a mesh, by name. @default whole, on one device */
+  readonly placements?: Readonly<Record<string, Placement>>;
 }
 
 export type Tower = "image" | "text";
@@ -73,8 +78,6 @@ export interface StatefulGraph {
   readonly graph: Graph;
   readonly state: readonly string[];
 }
-
-export const gradientName = (parameter: string): string => `gradient.${parameter}`;
 
 const isOf = (tower: Tower | undefined, name: string): boolean =>
   tower !== undefined && name !== "logit_scale" && name.startsWith("visual.") === (tower === "image");
@@ -125,7 +128,20 @@ function one(from: Named, name: string): Tensor {
   return tensor;
 }
 
-function encodePairs(x: Named, { config, lock, checkpointActivations = false }: StepShape) {
+/** Parameters as layers take them: on a mesh, put together from what is kept in pieces over `data`. */
+function asUsed(x: Named, { placements }: StepShape): Named {
+  if (!placements) return x;
+  return Object.fromEntries(
+    Object.entries(x).map(([name, tensor]) => {
+      const { kept, used } = placements[name] ?? {};
+      return [name, used && JSON.stringify(kept) !== JSON.stringify(used) ? placed(tensor, used) : tensor];
+    }),
+  );
+}
+
+function encodePairs(given: Named, shape: StepShape) {
+  const { config, lock, checkpointActivations = false } = shape;
+  const x = asUsed(given, shape);
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
   const packing = x.rows && x.places ? { rows: reshape(x.rows, [-1]), places: reshape(x.places, [-1]) } : undefined;

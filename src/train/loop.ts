@@ -1,8 +1,9 @@
 import { createLoader, type Loader } from "../data/index.ts";
 import type { Engine } from "../engine/engine.ts";
 import { initialise } from "../model/index.ts";
+import type { NodeGroup } from "../nodes/index.ts";
 import {
-  checkpointPath,
+  checkpointFile,
   checkpointSteps,
   type MetricsLine,
   openMetrics,
@@ -10,6 +11,7 @@ import {
   readCheckpoint,
   removeLeftovers,
   saveCheckpoint,
+  savePieces,
 } from "./run-folder.ts";
 import { learningRate } from "./schedule.ts";
 import { createTrainer, type PairBatch, type StepMetrics } from "./trainer.ts";
@@ -22,6 +24,10 @@ export interface TrainOptions {
   readonly progress?: { show(line: MetricsLine, total: number): void };
   /** Threads that make batches. @default 1 */
   readonly loaderWorkers?: number;
+  /** In place of the recipe's. */
+  readonly fsdp?: boolean;
+  /** The processes that train together, on an engine whose mesh spans them; the folder is one that all of them see. @default this one alone */
+  readonly group?: NodeGroup;
 }
 
 export interface TrainResult {
@@ -42,8 +48,10 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
   const { checkpointEvery, cropScale } = recipe;
   const { precision = "float32" } = recipe;
   const lock = recipe.lock ? { lock: recipe.lock } : {};
-  await removeLeftovers(folder);
-  const latest = (await checkpointSteps(folder)).at(-1);
+  const { engine, group } = options;
+  const isFirst = group === undefined || group.node === 0;
+  if (isFirst) await removeLeftovers(folder);
+  const latest = await latestStep(folder, group);
   let step = latest ?? 0;
   let saved = step;
   const initial = latest === undefined ? initialise(model, seed) : await readCheckpoint(run, latest);
@@ -54,11 +62,12 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
     imageSize: model.imageSize,
     cropScale,
     batchSize: microBatch,
+    ...(engine.rows && { part: engine.rows }),
     seed,
     workers: options.loaderWorkers ?? 1,
   });
   const trainer = await createTrainer(
-    options.engine,
+    engine,
     {
       config: model,
       adam: recipe.adam,
@@ -69,52 +78,94 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
       seed,
       precision,
       ...lock,
+      fsdp: options.fsdp ?? recipe.fsdp ?? false,
     },
     () => initial,
   );
-  const log = await openMetrics(folder, step);
+  const log = isFirst ? await openMetrics(folder, step) : undefined;
+  const save = async (): Promise<void> => {
+    await (group
+      ? savePieces(run, step, trainer.ownPieces(group.node, group.nodes), group)
+      : trainer.read().then((values) => saveCheckpoint(run, step, values)));
+    saved = step;
+  };
+  const lastGood = (): string | undefined => (saved > 0 ? checkpointFile(folder, saved) : undefined);
+  let isGone = false;
+  // A device that waits for one that is gone never returns.
+  const orGone = <T>(work: Promise<T>): Promise<T> =>
+    group
+      ? Promise.race([
+          work,
+          group.lost.catch((error: unknown) => {
+            isGone = true;
+            throw error;
+          }),
+        ])
+      : work;
   try {
     let begun = performance.now();
-    while (step < steps && !options.signal?.aborted) {
+    while (step < steps && !(await isToStop(options, step))) {
       const rate = learningRate(recipe.schedule, recipe.learningRate, step, steps);
       const pieces = await piecesOf(loader, step, batch / microBatch);
-      const lastGood = saved > 0 ? checkpointPath(folder, saved) : undefined;
-      const metrics = await trainer.step(pieces, rate, step).catch((error: unknown) => {
+      const metrics = await orGone(trainer.step(pieces, rate, step)).catch((error: unknown) => {
         // The state may be half updated: nothing more is saved of it.
         throw new Error(
-          `step ${step + 1}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood)}`,
+          `step ${step + 1}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`,
         );
       });
       if (metrics.notFinite.length > 0 || !Number.isFinite(metrics.loss))
-        throw new Error(divergence(metrics, step, pieces, lastGood));
+        throw new Error(divergence(metrics, step, pieces, lastGood()));
       step++;
       const now = performance.now();
       const { loss, accuracy, scale, gradientNorm } = metrics;
       const pairsPerSecond = (batch * 1000) / (now - begun);
       begun = now;
       const line = { step, batch, loss, accuracy, learningRate: rate, scale, gradientNorm, pairsPerSecond };
-      await log.append(line);
+      await log?.append(line);
       options.progress?.show(line, steps);
-      if (step % checkpointEvery === 0) {
-        await saveCheckpoint(run, step, await trainer.read());
-        saved = step;
-      }
+      if (step % checkpointEvery === 0) await orGone(save());
     }
-    if (step > saved || step === 0) await saveCheckpoint(run, step, await trainer.read());
+    if (step > saved || step === 0) await orGone(save());
     return {
       step,
       finished: step >= steps,
-      checkpoint: checkpointPath(folder, step),
+      checkpoint: checkpointFile(folder, step),
       badImages: loader.badImages(),
       truncatedCaptions: loader.truncatedCaptions(),
       compileSeconds: trainer.compileSeconds(),
     };
   } finally {
-    await log.close();
+    await log?.close();
     await loader.close();
-    await trainer.close();
+    if (!isGone) await trainer.close();
   }
 }
+
+/** Whether the signal was given; among several processes to any of them, and then all stop behind the same step. */
+async function isToStop({ signal, group }: TrainOptions, step: number): Promise<boolean> {
+  if (!group) return signal?.aborted ?? false;
+  // Others may have begun this step, none the next: they do not come through this one without us.
+  const agreed = new TextEncoder().encode(String(step + 1));
+  if (signal?.aborted) await group.put(STOP, agreed).catch(() => {}); // another one was first
+  const at = await group.get(STOP, 0).catch(() => undefined);
+  return at !== undefined && step >= Number(new TextDecoder().decode(at));
+}
+
+/** The step of the checkpoint to go on from: as node 0 sees it, where several processes might see different ones. */
+async function latestStep(folder: string, group: NodeGroup | undefined): Promise<number | undefined> {
+  const seen = group === undefined || group.node === 0 ? (await checkpointSteps(folder)).at(-1) : undefined;
+  if (!group) return seen;
+  if (group.node === 0) await group.put(RESUME, new TextEncoder().encode(String(seen ?? "")));
+  const said = new TextDecoder().decode(await group.get(RESUME, RESUME_MS));
+  return said === "" ? undefined : Number(said);
+}
+
+/** Under which that step is kept, and how long node 0 may take to tidy up the folder. */
+const RESUME = "resume from step";
+const RESUME_MS = 300_000;
+
+/** Under which the step is kept behind which all processes stop. */
+const STOP = "stop behind step";
 
 type Piece = PairBatch & { readonly indices: ArrayLike<number> };
 

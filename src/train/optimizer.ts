@@ -80,6 +80,12 @@ function groupOf(name: string, decayed: boolean, names: readonly string[], shape
   return { name, decayed, members, length, shape };
 }
 
+/** Under which the training state holds a group's moments. */
+export const momentNames = ({ name }: Group): string[] => MOMENTS.map((moment) => `${moment}.${name}`);
+
+/** Under which it holds the sum of a parameter's gradients. */
+export const gradientName = (parameter: string): string => `gradient.${parameter}`;
+
 /** Types of the moments, under the names in which the training state holds them: in the groups' shapes. */
 export function momentTypes(groups: readonly Group[], dtype: "f32" | "f64" = "f32"): Record<string, TensorType> {
   return Object.fromEntries(
@@ -225,10 +231,10 @@ function packedTensor({ members, shape }: Group, tensor: (name: string) => Tenso
   );
 }
 
-/** One pass over the elements, where square and sum would be two and a temporary tensor. */
+/** One pass over the elements, where square and sum would be two and a temporary tensor; in their shape, which may be split over a mesh. */
 function squaredNorm(x: Tensor): Tensor {
-  const flat = reshape(x, [elements(x.shape)]);
-  return dot(flat, flat, { batch: [[], []], contract: [[0], [0]] });
+  const axes = x.shape.map((_, axis) => axis);
+  return dot(x, x, { batch: [[], []], contract: [axes, axes] });
 }
 
 /** ln 100: logits are never scaled by more than 100 (paper, section 2.5). */

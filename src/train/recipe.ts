@@ -2,6 +2,7 @@ import { z } from "zod";
 import { clipConfigSchema } from "../checkpoint/index.ts";
 import type { SourceSpec } from "../data/index.ts";
 import type { Precision } from "../engine/engine.ts";
+import { checkMesh, type Mesh } from "../graph/index.ts";
 import { type ClipConfig, CONFIGS, checkConfig } from "../model/index.ts";
 import type { Tower } from "./graphs.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -52,6 +53,10 @@ export interface Recipe {
   readonly patchDropout?: number;
   /** What the encoders compute in; parameters, moments, normalisation and the loss are float32 in any case. @default "float32" */
   readonly precision?: Precision;
+  /** How the devices stand that it is meant for; `--mesh` asks for others. @default one device */
+  readonly mesh?: Mesh;
+  /** On a mesh: keeps large parameters and their moments in pieces over `data`, too. @default false */
+  readonly fsdp?: boolean;
   readonly steps: number;
   /** The highest rate, at the end of the warm-up. */
   readonly learningRate: number;
@@ -140,6 +145,8 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   checkpointActivations: z.boolean().exactOptional(),
   patchDropout: fraction.exactOptional(),
   precision: z.enum(["float32", "bfloat16"]).exactOptional(),
+  mesh: z.strictObject({ data: whole.exactOptional(), model: whole.exactOptional() }).exactOptional(),
+  fsdp: z.boolean().exactOptional(),
   steps: whole,
   learningRate: positive,
   schedule: scheduleSchema,
@@ -163,6 +170,7 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
 export function checkRecipe(value: unknown, where: string): Recipe {
   const recipe = checked(recipeSchema, value, where);
   checkConfig(recipe.model);
+  if (recipe.mesh) checkMesh(recipe.mesh);
   const { vision, imageSize } = recipe.model;
   if (recipe.patchDropout && vision.kind !== "vit")
     throw new Error(`${where}: patchDropout: expected a vision transformer, model.vision is a ResNet`);

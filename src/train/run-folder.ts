@@ -12,10 +12,21 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { clipConfigSchema, openSafetensors, writeFileAtomic, writeSafetensors } from "../checkpoint/index.ts";
+import {
+  clipConfigSchema,
+  manifestPath,
+  openPieces,
+  openSafetensors,
+  type TensorPiece,
+  writeFileAtomic,
+  writeManifest,
+  writePieces,
+  writeSafetensors,
+} from "../checkpoint/index.ts";
 import type { HostTensors } from "../engine/engine.ts";
 import type { HostTensor } from "../graph/index.ts";
 import { bufferShapes, type ClipConfig, parameterShapes } from "../model/index.ts";
+import type { NodeGroup } from "../nodes/index.ts";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
 import { checked, checkRecipe, type Recipe } from "./recipe.ts";
 import { packageVersion } from "./version.ts";
@@ -53,8 +64,16 @@ const tokenizerPath = (folder: string): string => join(folder, "tokenizer.json")
 export const metricsPath = (folder: string): string => join(folder, "metrics.jsonl");
 export const reportPath = (folder: string): string => join(folder, "report.html");
 const checkpointsPath = (folder: string): string => join(folder, "checkpoints");
-export const checkpointPath = (folder: string, step: number): string =>
-  join(checkpointsPath(folder), `step-${step}.safetensors`);
+/** Where one process writes a checkpoint. */
+export const checkpointPath = (folder: string, step: number): string => `${piecesPath(folder, step)}.safetensors`;
+/** The folder where several write theirs. */
+const piecesPath = (folder: string, step: number): string => join(checkpointsPath(folder), `step-${step}`);
+
+/** The file of a checkpoint that is there: the checkpoint itself, or the manifest of its pieces. */
+export function checkpointFile(folder: string, step: number): string {
+  const manifest = manifestPath(piecesPath(folder, step));
+  return existsSync(manifest) ? manifest : checkpointPath(folder, step);
+}
 
 const json = (value: unknown): Uint8Array => new TextEncoder().encode(`${JSON.stringify(value, null, 2)}\n`);
 
@@ -140,8 +159,11 @@ async function readJson(path: string, missing: string): Promise<unknown> {
 /** Steps of the whole checkpoints, lowest first. */
 export async function checkpointSteps(folder: string): Promise<number[]> {
   const names = await readdir(checkpointsPath(folder)).catch(() => []);
-  const steps = names.flatMap((name) => /^step-(\d+)\.safetensors$/.exec(name)?.[1] ?? []);
-  return steps.map(Number).sort((a, b) => a - b);
+  const steps = names.flatMap((name) => {
+    const [, step, alone] = /^step-(\d+)(\.safetensors)?$/.exec(name) ?? [];
+    return step !== undefined && (alone || existsSync(manifestPath(piecesPath(folder, Number(step))))) ? [step] : [];
+  });
+  return [...new Set(steps.map(Number))].sort((a, b) => a - b);
 }
 
 /**
@@ -157,9 +179,39 @@ export async function saveCheckpoint(
   if (spoilt) throw new Error(`step ${step}: ${spoilt} is not finite; the checkpoint is not written`);
   const path = checkpointPath(folder, step);
   await onDisk(path, () => writeSafetensors(path, tensors, { format: "clip-ts/checkpoint", step: String(step) }));
-  const steps = await checkpointSteps(folder);
-  for (const old of steps.slice(0, -recipe.keepCheckpoints)) await rm(checkpointPath(folder, old), { force: true });
+  await dropOldest(folder, recipe);
   return path;
+}
+
+async function dropOldest(folder: string, { keepCheckpoints }: Recipe): Promise<void> {
+  for (const old of (await checkpointSteps(folder)).slice(0, -keepCheckpoints)) {
+    // Without its manifest it is no checkpoint any more, whatever is left of it.
+    await rm(manifestPath(piecesPath(folder, old)), { force: true });
+    for (const path of [piecesPath(folder, old), checkpointPath(folder, old)])
+      await rm(path, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Writes a checkpoint that several processes hold, each what is its own; all of them call this.
+ * @param barrier waits until all have come so far
+ * @throws one line if a value is not finite, or a part is missing
+ */
+export async function savePieces(
+  { folder, recipe }: RunFolder,
+  step: number,
+  pieces: readonly TensorPiece[],
+  { node, nodes, barrier }: Pick<NodeGroup, "node" | "nodes" | "barrier">,
+): Promise<string> {
+  const path = piecesPath(folder, step);
+  await onDisk(path, () => writePieces(path, node, nodes, pieces));
+  await barrier(`pieces of step ${step}`);
+  if (node === 0) {
+    await onDisk(path, () => writeManifest(path, step, nodes));
+    await dropOldest(folder, recipe);
+  }
+  await barrier(`checkpoint of step ${step}`);
+  return manifestPath(path);
 }
 
 /** The first tensor with a value that is no finite number. */
@@ -175,7 +227,7 @@ function firstNotFinite(tensors: HostTensors): string | undefined {
 
 /** A checkpoint with everything that training goes on from. @throws one line that names the file and the tensor */
 export async function readCheckpoint(run: RunFolder, step: number): Promise<Record<string, HostTensor>> {
-  return readTensors(checkpointPath(run.folder, step), (name) => name !== "");
+  return readTensors(checkpointFile(run.folder, step), (name) => name !== "");
 }
 
 export interface Weights {
@@ -190,7 +242,7 @@ export interface Weights {
 export async function readWeights(run: RunFolder): Promise<Weights> {
   const step = (await checkpointSteps(run.folder)).at(-1);
   if (step === undefined) throw new Error(`${run.folder}: has no checkpoint yet`);
-  const path = checkpointPath(run.folder, step);
+  const path = checkpointFile(run.folder, step);
   const shapes = { ...parameterShapes(run.model), ...bufferShapes(run.model) };
   const weights = await readTensors(path, (name) => Object.hasOwn(shapes, name));
   for (const [name, shape] of Object.entries(shapes)) {
@@ -213,7 +265,7 @@ function fingerprintOf(step: number, weights: HostTensors): string {
 }
 
 async function readTensors(path: string, wanted: (name: string) => boolean): Promise<Record<string, HostTensor>> {
-  const file = await openSafetensors(path);
+  const file = await (path.endsWith(".json") ? openPieces(path) : openSafetensors(path));
   try {
     const tensors: Record<string, HostTensor> = {};
     for (const name of file.tensors.keys()) if (wanted(name)) tensors[name] = await file.read(name);
@@ -270,8 +322,13 @@ export async function removeIfUnused(folder: string): Promise<void> {
 /** What a killed process left half-written. */
 export async function removeLeftovers(folder: string): Promise<void> {
   for (const place of [folder, checkpointsPath(folder)])
-    for (const name of await readdir(place).catch(() => []))
-      if (name.startsWith(".") && name.endsWith(".tmp")) await rm(join(place, name), { force: true });
+    for (const name of await readdir(place).catch(() => [])) {
+      const path = join(place, name);
+      if (name.startsWith(".") && name.endsWith(".tmp")) await rm(path, { force: true });
+      // Pieces that never became a checkpoint.
+      if (place !== folder && /^step-\d+$/.test(name) && !existsSync(manifestPath(path)))
+        await rm(path, { recursive: true, force: true });
+    }
 }
 
 /** Runs a write; a full disk and the like become one line with the path. */

@@ -1,3 +1,4 @@
+import type { TensorPiece } from "../checkpoint/index.ts";
 import {
   allMade,
   type Engine,
@@ -6,7 +7,7 @@ import {
   type Program,
   type StateValues,
 } from "../engine/engine.ts";
-import { type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
+import { axisSize, type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
   applyGraph,
@@ -24,6 +25,8 @@ import {
 } from "./graphs.ts";
 import { type AdamW, type Group, momentTypes, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
 import { drawPatches, keptPatches } from "./patch-dropout.ts";
+import { ownPieces } from "./pieces.ts";
+import { trainingPlacements } from "./placements.ts";
 import { packsTexts, packTexts, ROW_BLOCK } from "./text-packing.ts";
 
 /** Pairs as the loader gives them. */
@@ -55,6 +58,8 @@ export interface Trainer {
   step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
   /** Parameters and running statistics by published names, moments as `moment1.` and `moment2.` and the name. */
   read(): Promise<HostTensors>;
+  /** On a mesh: what one of several processes writes of all that, each box once by one that holds it. */
+  ownPieces(node: number, nodes: number): TensorPiece[];
   /** Seconds spent compiling so far; programs are compiled when they are first needed. */
   compileSeconds(): number;
   close(): Promise<void>;
@@ -77,6 +82,8 @@ export interface TrainerOptions {
   readonly seed?: number;
   /** What the encoders compute in. @default "float32" */
   readonly precision?: Precision;
+  /** On an engine with a mesh: keeps large parameters and their moments in pieces over `data`, too. @default false */
+  readonly fsdp?: boolean;
 }
 
 /** Rows of the logits that GradCache has in memory at once. */
@@ -88,22 +95,21 @@ const LOSS_ROWS = 1024;
  */
 export async function createTrainer(
   engine: Engine,
-  {
-    config,
-    adam,
-    batch,
-    microBatch = batch,
-    checkpointActivations = false,
-    patchDropout = 0,
-    seed = 0,
-    precision = "float32",
-    lock,
-  }: TrainerOptions,
+  options: TrainerOptions,
   initial: HostTensors | (() => HostTensors),
 ): Promise<Trainer> {
+  const { config, adam, batch, microBatch = batch, checkpointActivations = false } = options;
+  const { patchDropout = 0, seed = 0, precision = "float32", lock, fsdp = false } = options;
   if (microBatch < 1 || batch % microBatch !== 0)
     throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
-  const whole: StepShape = {
+  const { mesh, rows: ownRows = { index: 0, of: 1 } } = engine;
+  if (mesh && microBatch % axisSize(mesh, "data") !== 0)
+    throw new Error(
+      `mesh: data=${axisSize(mesh, "data")} does not divide the ${microBatch} pairs that are computed at once`,
+    );
+  /** Of a micro-batch, the pairs that this process feeds. */
+  const share = { pairs: microBatch / ownRows.of, first: (ownRows.index * microBatch) / ownRows.of };
+  const base: StepShape = {
     config,
     adam,
     batch: microBatch,
@@ -112,12 +118,15 @@ export async function createTrainer(
     ...(lock ? { lock } : {}),
     ...(patchDropout > 0 && { patches: keptPatches(config, patchDropout) }),
   };
-  const packs = packsTexts(config);
-  const forTexts = packs ? forAnyTexts : (make: (shape: StepShape) => StatefulGraph, shape: StepShape) => make(shape);
-  const { groups, parameters, buffers, accumulated } = stateOf(whole);
+  const { groups, parameters, buffers, moments, accumulated } = stateOf(base);
+  const spread = mesh && trainingPlacements(config, groups, mesh, fsdp);
+  const whole: StepShape = { ...base, ...(spread && { placements: spread.parameters }) };
+  // On a mesh a kept row may stand on another device than its text.
+  const packs = packsTexts(config) && !spread;
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
   const values = startingValues(initial, kept, groups);
-  const state = await engine.createState({ ...values, ...(microBatch < batch ? zeros(accumulated) : {}) });
+  const sums = microBatch < batch ? zeros(accumulated) : {};
+  const state = await engine.createState({ ...values, ...sums }, spread?.shardings);
 
   const programs = new Map<string, Promise<Program>>();
   let compileSeconds = 0;
@@ -126,7 +135,7 @@ export async function createTrainer(
     if (known) return known;
     const started = performance.now();
     const { graph, state: names } = make();
-    const program = engine.compile(graph, { state: names, precision });
+    const program = engine.compile(graph, { state: names, precision, ...(spread && { shardings: spread.shardings }) });
     programs.set(key, program);
     void program.then(
       () => {
@@ -139,8 +148,10 @@ export async function createTrainer(
 
   const textsOf = (tokens: Int32Array): HostTensors => {
     const context = config.text.contextLength;
-    if (!packs) return { tokens: hostTensor("i32", [microBatch, context], tokens) };
+    // How long the longest text of all is, each of several processes would have to ask the others.
+    if (!packsTexts(config) || ownRows.of > 1) return { tokens: hostTensor("i32", [share.pairs, context], tokens) };
     const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context, engine.compilesPerSize);
+    if (!packs) return { tokens: hostTensor("i32", [microBatch, length], cut) };
     return {
       tokens: hostTensor("i32", [microBatch, length], cut),
       rows: hostTensor("i32", [rows.length / ROW_BLOCK, ROW_BLOCK], rows),
@@ -150,11 +161,11 @@ export async function createTrainer(
   const patchesOf = (step: number, row: number): HostTensors => {
     const { patches: kept } = whole;
     if (kept === undefined) return {};
-    const drawn = drawPatches({ seed, step, row }, microBatch, keptPatches(config, 0), kept);
-    return { patches: hostTensor("i32", [microBatch, kept], drawn) };
+    const drawn = drawPatches({ seed, step, row: row + share.first }, share.pairs, keptPatches(config, 0), kept);
+    return { patches: hostTensor("i32", [share.pairs, kept], drawn) };
   };
   const inputsOf = ({ images, tokens }: PairBatch, step: number, row = 0): HostTensors => ({
-    images: hostTensor("u8", [microBatch, config.imageSize, config.imageSize, 3], images),
+    images: hostTensor("u8", [share.pairs, config.imageSize, config.imageSize, 3], images),
     ...textsOf(tokens),
     ...patchesOf(step, row),
   });
@@ -166,26 +177,36 @@ export async function createTrainer(
       ]),
     );
 
+  /** A program that texts go into: one for all sizes where they are packed, else one for each length that comes. */
+  const compiledFor = (name: string, make: typeof stepGraph, { tokens }: HostTensors): Promise<Program> => {
+    const length = tokens?.shape[1] ?? 0;
+    if (packs) return compiled(name, () => forAnyTexts(make, whole));
+    return compiled(`${name} ${length}`, () => make({ ...whole, length }));
+  };
+
   async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
-    const program = await compiled("step", () => forTexts(stepGraph, whole));
-    return program.run({ ...inputsOf(piece, step), ...scalarsOf(learningRate, step) }, state);
+    const inputs = inputsOf(piece, step);
+    const program = await compiledFor("step", stepGraph, inputs);
+    return program.run({ ...inputs, ...scalarsOf(learningRate, step) }, state);
   }
 
   async function cachedStep(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<HostTensors> {
     const inputs = pieces.map((piece, i) => inputsOf(piece, step, i * microBatch));
     const encoded: HostTensors[] = [];
-    const features = await compiled("features", () => forTexts(featuresGraph, whole));
-    for (const pairs of inputs) encoded.push(await features.run(pairs, state));
+    for (const pairs of inputs) {
+      const features = await compiledFor("features", featuresGraph, pairs);
+      encoded.push(await features.run(pairs, state));
+    }
     const loss = await lossOf(
       stacked(encoded.map((e) => named(e, "imageFeatures"))),
       stacked(encoded.map((e) => named(e, "textFeatures"))),
     );
-    const backward = await compiled("backward", () => forTexts(backwardGraph, whole));
     for (const [i, pairs] of inputs.entries()) {
       const slopes = {
-        imageSlopes: rowsOf(loss.imageSlopes, i * microBatch, microBatch),
-        textSlopes: rowsOf(loss.textSlopes, i * microBatch, microBatch),
+        imageSlopes: rowsOf(loss.imageSlopes, i * microBatch + share.first, share.pairs),
+        textSlopes: rowsOf(loss.textSlopes, i * microBatch + share.first, share.pairs),
       };
+      const backward = await compiledFor("backward", backwardGraph, pairs);
       await backward.run({ ...pairs, ...slopes }, state);
     }
     const apply = await compiled("apply", () => applyGraph(whole));
@@ -211,14 +232,15 @@ export async function createTrainer(
       imageSlopes: zerosLike(imageFeatures.shape),
       textSlopes: zerosLike(textFeatures.shape),
     };
+    const count = block / ownRows.of;
     for (let start = 0; start < batch; start += block) {
       const rows = hostTensor(
         "i32",
-        [block],
-        Int32Array.from({ length: block }, (_, i) => start + i),
+        [count],
+        Int32Array.from({ length: count }, (_, i) => start + ownRows.index * count + i),
       );
-      const share = await program.run({ imageFeatures, textFeatures, rows }, state);
-      for (const [name, sum] of Object.entries(total)) addTo(sum, named(share, name));
+      const part = await program.run({ imageFeatures, textFeatures, rows }, state);
+      for (const [name, sum] of Object.entries(total)) addTo(sum, named(part, name));
     }
     return total;
   }
@@ -245,6 +267,12 @@ export async function createTrainer(
       const values = await state.read(state.names.filter((name) => !Object.hasOwn(accumulated, name)));
       const own = Object.fromEntries(kept.map((name) => [name, named(values, name)]));
       return { ...own, ...unpackMoments(groups, values) };
+    },
+    ownPieces: (node, nodes) => {
+      if (!mesh || !spread) throw new Error("checkpoint: the engine has no mesh");
+      const entries = Object.entries({ ...parameters, ...buffers, ...moments });
+      const named = entries.map(([name, { shape }]) => ({ name, shape }));
+      return ownPieces(state, named, { mesh, shardings: spread.shardings, groups, node, nodes });
     },
     compileSeconds: () => compileSeconds,
     async close() {

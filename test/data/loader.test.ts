@@ -91,6 +91,32 @@ describe("batches", () => {
     expect(again).toEqual(order.map((step) => wanted[step]));
   });
 
+  test.each([2, 3, 6])("in %i parts, each made by itself, are the whole ones, broken pictures and all", async (of) => {
+    const batchSize = 6;
+    const whole = await createLoader(optionsFor("mixed.csv", { batchSize }));
+    const parts = await Promise.all(
+      Array.from({ length: of }, (_, index) =>
+        createLoader(optionsFor("mixed.csv", { batchSize, part: { index, of }, workers: index === 0 ? 1 : 0 })),
+      ),
+    );
+    for (const step of [0, 1, 5, 6, 13]) {
+      const wanted = await whole.batch(step);
+      const found = await Promise.all(parts.map((part) => part.batch(step)));
+      for (const field of ["images", "tokens", "indices"] as const)
+        expect(found.flatMap((part) => [...part[field]])).toEqual([...wanted[field]]);
+      expect(Math.max(...found.map(({ maxLength }) => maxLength))).toBe(wanted.maxLength);
+    }
+    expect(parts.reduce((sum, part) => sum + part.truncatedCaptions(), 0)).toBe(whole.truncatedCaptions());
+    for (const loader of [whole, ...parts]) await loader.close();
+  });
+
+  test("do not come in parts that are none", async () => {
+    const wrong = (part: { index: number; of: number }) => createLoader(optionsFor("good.csv", { part }));
+    await expect(wrong({ index: 0, of: 2 })).rejects.toThrow("a batch of 5 does not divide into 2 equal parts");
+    await expect(wrong({ index: 5, of: 5 })).rejects.toThrow("part: expected one of 0 to 4, got 5");
+    await expect(wrong({ index: 0, of: 0 })).rejects.toThrow("part: expected one of 0 to -1, got 0");
+  });
+
   test("differ with the seed", async () => {
     const [one] = await digests(optionsFor("good.csv"), [0]);
     const [other] = await digests(optionsFor("good.csv", { seed: 12 }), [0]);

@@ -3,6 +3,7 @@ import { BYTES, type DType, elements, type HostTensor, hostArray, show, type Ten
 import { STRUCTS, type Values } from "./abi.ts";
 import { compileOptionsProto, type XlaOptions } from "./compile-options.ts";
 import { Executable } from "./executable.ts";
+import type { KeyCallbacks } from "./key-values.ts";
 import { Struct } from "./native-memory.ts";
 import { type NamedValue, type Plugin, writeNamed } from "./plugin.ts";
 
@@ -35,21 +36,33 @@ export class Client {
   readonly version: string;
   /** Those of this process. */
   readonly devices: readonly Device[];
+  /** Of the devices of all processes. */
+  readonly ids: readonly number[];
   readonly #layouts = new Map<number, bigint>();
 
-  constructor(plugin: Plugin, options: Readonly<Record<string, NamedValue>> = {}) {
+  /** @param keys where a client of several processes finds the others */
+  constructor(plugin: Plugin, options: Readonly<Record<string, NamedValue>> = {}, keys?: KeyCallbacks["addresses"]) {
     this.plugin = plugin;
     const named = writeNamed(plugin.native, options);
     try {
-      this.handle = plugin.call("Client_Create", { options: named.address, optionCount: named.count }).client;
+      this.handle = plugin.call("Client_Create", {
+        options: named.address,
+        optionCount: named.count,
+        ...keys,
+      }).client;
     } finally {
       named.free();
     }
     this.platform = plugin.text("Client_PlatformName", this.handle);
     this.version = plugin.text("Client_PlatformVersion", this.handle);
-    const { devices, count } = plugin.call("Client_AddressableDevices", { client: this.handle });
-    const handles = new BigUint64Array(plugin.native.bytes(devices, 8 * count).buffer);
-    this.devices = Array.from(handles, (handle) => this.#device(handle));
+    this.devices = this.#listed("Client_AddressableDevices");
+    this.ids = this.#listed("Client_Devices").map(({ id }) => id);
+  }
+
+  #listed(name: "Client_AddressableDevices" | "Client_Devices"): Device[] {
+    const { devices, count } = this.plugin.call(name, { client: this.handle });
+    const handles = new BigUint64Array(this.plugin.native.bytes(devices, 8 * count).buffer);
+    return Array.from(handles, (handle) => this.#device(handle));
   }
 
   #device(handle: bigint): Device {
@@ -91,8 +104,7 @@ export class Client {
         },
         [code, format, proto],
       );
-      const devices = (options.replicas ?? 1) * (options.partitions ?? 1);
-      return new Executable(this.plugin, executable, devices);
+      return new Executable(this.plugin, executable, devicesHere(options));
     } finally {
       native.free(program.address);
     }
@@ -109,7 +121,7 @@ export class Client {
       { client: this.handle, bytes: this.plugin.native.address(bytes), length: bytes.length },
       [bytes],
     );
-    return new Executable(this.plugin, executable, (options.replicas ?? 1) * (options.partitions ?? 1));
+    return new Executable(this.plugin, executable, devicesHere(options));
   }
 
   /** Copies a tensor to a device. */
@@ -187,6 +199,9 @@ export class Client {
     return layout.address;
   }
 }
+
+/** How many devices of this process a program runs on. */
+const devicesHere = ({ replicas = 1, partitions = 1, local = replicas * partitions }: XlaOptions): number => local;
 
 /** PJRT_Buffer_MemoryLayout_Tiled: from its own header to `tiles`. */
 const TILED_BYTES = 56;

@@ -12,6 +12,8 @@ export interface XlaOptions {
   readonly shardy?: boolean;
   /** Global device ids, [replica][partition]. @default the client's choice */
   readonly devices?: readonly (readonly number[])[];
+  /** How many of those are of this process. @default all */
+  readonly local?: number;
   /** XLA's flags by name, without dashes. @default none */
   readonly flags?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -1,10 +1,13 @@
 /** XLA by way of a PJRT plugin: CPUs, GPUs, TPUs. */
 import { join } from "node:path";
 import { cacheFolder } from "../../cache/index.ts";
+import { checkMesh, type Mesh, meshSize } from "../../graph/index.ts";
 import type { Engine } from "../engine.ts";
 import { Client } from "./client.ts";
 import type { XlaOptions } from "./compile-options.ts";
 import { type Compile, cachedCompile } from "./executable-cache.ts";
+import { gridOf, gridOfOne } from "./grid.ts";
+import { type KeyCallbacks, type Processes, startKeyCallbacks } from "./key-values.ts";
 import { compileProgram } from "./pjrt-program.ts";
 import { PjrtState } from "./pjrt-state.ts";
 import { loadPlugin, type NamedValue, type Plugin } from "./plugin.ts";
@@ -22,31 +25,34 @@ export interface PjrtEngineOptions {
   readonly flags?: XlaOptions["flags"];
   /** Where compiled programs are kept, where the plugin can write them; false keeps none. @default `executables` in `cacheFolder()` */
   readonly cache?: string | false;
+  /** How the devices stand, for programs that span them. @default one device */
+  readonly mesh?: Mesh;
+  /** The processes whose devices the mesh spans, where the plugin joins them (NVIDIA GPUs). @default this one alone */
+  readonly processes?: Processes;
 }
 
 /** One run that computes and one that follows without a pause; each holds its activations. CPU plugins block beyond 32. */
 const RUNS_AHEAD = 2;
 
 /** @throws one line: where the plugin cannot be opened, or finds no device */
-export async function createPjrtEngine({
-  plugin,
-  preload,
-  options,
-  flags = {},
-  cache = join(cacheFolder(), "executables"),
-}: PjrtEngineOptions): Promise<Engine> {
-  const client = createClient(await loadPlugin(plugin, preload), options);
+export async function createPjrtEngine(engineOptions: PjrtEngineOptions): Promise<Engine> {
+  const { plugin, preload, flags = {}, cache = join(cacheFolder(), "executables"), mesh } = engineOptions;
+  if (mesh) checkMesh(mesh);
+  const callbacks = engineOptions.processes && (await startKeyCallbacks(engineOptions.processes));
+  const client = createClient(await loadPlugin(plugin, preload), engineOptions, callbacks?.addresses);
+  const grid = mesh && gridOf(client, mesh);
   const compile: Compile =
     cache === false ? (module, settings) => client.compile(module, settings) : cachedCompile(client, cache);
   const queue = new RunQueue(RUNS_AHEAD);
-  const runtime: Runtime = { client, compile, queue, flags, holders: new Set(), open: true };
+  const runtime: Runtime = { client, compile, queue, flags, holders: new Set(), open: true, ...(grid && { grid }) };
   return {
     name: `pjrt ${client.platform}`,
     compilesPerSize: true,
+    ...(grid && { mesh: grid.mesh, rows: grid.rows }),
     compile: (graph, compileOptions) => compileProgram(runtime, graph, compileOptions),
-    createState: async (values) => {
+    createState: async (values, shardings) => {
       mustBeOpen(runtime);
-      return new PjrtState(runtime, values);
+      return new PjrtState(runtime, (shardings && grid) ?? gridOfOne(client.first), values, shardings);
     },
     close: async () => {
       if (!runtime.open) return;
@@ -54,14 +60,26 @@ export async function createPjrtEngine({
       await runtime.queue.idle();
       for (const holder of runtime.holders) holder.release();
       client.close();
+      await callbacks?.close();
     },
   };
 }
 
-function createClient(plugin: Plugin, options?: PjrtEngineOptions["options"]): Client {
+function createClient(
+  plugin: Plugin,
+  { options, mesh = {}, processes }: PjrtEngineOptions,
+  keys?: KeyCallbacks["addresses"],
+): Client {
+  if (processes) {
+    const { index, count } = processes;
+    const client = new Client(plugin, { node_id: index, num_nodes: count, ...options }, keys);
+    if (client.ids.length > client.devices.length || count === 1) return client;
+    client.close();
+    throw new Error(`pjrt: the ${client.platform} plugin does not join the devices of ${count} processes`);
+  }
   const client = new Client(plugin, options);
-  // A CPU plugin makes several devices of one machine, for programs that span them.
-  if (options || client.platform !== "cpu" || client.devices.length === 1) return client;
+  // A CPU plugin makes any number of devices of one machine, for programs that span them.
+  if (options || client.platform !== "cpu" || client.devices.length === meshSize(mesh)) return client;
   client.close();
-  return new Client(plugin, { cpu_device_count: 1 });
+  return new Client(plugin, { cpu_device_count: meshSize(mesh) });
 }

@@ -1,4 +1,13 @@
-import { type Graph, isResizable, resize, sizesOf, type Tensor, type TensorType } from "../../graph/index.ts";
+import {
+  type Graph,
+  isResizable,
+  resize,
+  type Sharding,
+  sizesOf,
+  type Tensor,
+  type TensorType,
+  WHOLE,
+} from "../../graph/index.ts";
 import {
   type CompileOptions,
   checkInputs,
@@ -6,14 +15,25 @@ import {
   type HostTensors,
   isStored,
   type Program,
+  type Shardings,
   splitOutputs,
 } from "../engine.ts";
-import type { DeviceBuffer } from "./client.ts";
 import type { Executable } from "./executable.ts";
+import {
+  type Grid,
+  gather,
+  gridOfOne,
+  isSplitByRows,
+  piecesOn,
+  type Spread,
+  shardyMesh,
+  shardyText,
+  spread,
+} from "./grid.ts";
 import { checkIndices, type IndexChecks, indexChecks, refuseIndex } from "./index-ranges.ts";
 import { PjrtState } from "./pjrt-state.ts";
 import { mustBeOpen, type Runtime } from "./runtime.ts";
-import { decomposed, lower } from "./stablehlo/lower.ts";
+import { decomposed, type LowerOptions, lower } from "./stablehlo/lower.ts";
 
 /** A graph of static sizes, compiled. */
 interface Compiled {
@@ -21,7 +41,7 @@ interface Compiled {
   /** Arguments in order. */
   readonly inputs: readonly string[];
   /** Results in order; behind them come the ranges of unchecked indices. */
-  readonly outputs: readonly { readonly name: string; readonly type: TensorType }[];
+  readonly outputs: readonly { readonly name: string; readonly type: TensorType; readonly sharding: Sharding }[];
   readonly checks: IndexChecks;
   readonly seconds: number;
 }
@@ -29,15 +49,18 @@ interface Compiled {
 /** What a run takes its arguments from. */
 interface Sources {
   readonly inputs: HostTensors;
-  readonly uploaded: ReadonlyMap<string, DeviceBuffer>;
-  readonly constants: ReadonlyMap<string, DeviceBuffer>;
+  readonly uploaded: ReadonlyMap<string, Spread>;
+  readonly constants: ReadonlyMap<string, Spread>;
   readonly state: PjrtState | undefined;
 }
 
 export async function compileProgram(runtime: Runtime, graph: Graph, options: CompileOptions = {}): Promise<Program> {
   mustBeOpen(runtime);
   const { client, queue, holders } = runtime;
-  const { state = [] } = options;
+  const { state = [], shardings = {} } = options;
+  const grid = (options.shardings && runtime.grid) ?? gridOfOne(client.first);
+  const rowsOf = (name: string): Grid["rows"] | undefined =>
+    isSplitByRows(shardings[name] ?? WHOLE) ? grid.rows : undefined;
   const { updated } = splitOutputs(graph, state);
   const names = graph.inputs.map((x) => x.attrs.name);
   const given = await constantsOf(graph, options);
@@ -45,14 +68,16 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
   const needsState = updated.length > 0 || names.some((name) => state.includes(name));
 
   // Sizes share the constants: they are arguments that stay on the device, not text of the programs.
-  const constants = new Map(Object.entries(given).map(([name, value]) => [name, client.upload(value)]));
+  const constants = new Map(
+    Object.entries(given).map(([name, value]) => [name, spread(client, grid, value, shardings[name])]),
+  );
   const programs = new Map<string, Promise<Compiled>>();
   let seconds = 0;
   const sized = (inputs: HostTensors): Promise<Compiled> => {
     const sizes = isResizable(graph) ? sizesOf(graph, (name) => (inputs[name] ?? given[name])?.shape) : [];
     const known = programs.get(sizes.join());
     if (known) return known;
-    const program = compileGraph(runtime, isResizable(graph) ? resize(graph, sizes) : graph, {
+    const program = compileGraph(runtime, grid, isResizable(graph) ? resize(graph, sizes) : graph, {
       ...options,
       state,
       updated,
@@ -74,7 +99,7 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
     release: (): void => {
       open = false;
       for (const executable of executables.splice(0)) executable.destroy();
-      for (const buffer of constants.values()) client.destroy(buffer);
+      for (const { pieces } of constants.values()) for (const piece of pieces) client.destroy(piece);
       constants.clear();
       holders.delete(holder);
     },
@@ -95,22 +120,24 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
     run: async (inputs, from) => {
       mustBeOpen(runtime);
       if (!open) throw new Error("run: the program is closed");
-      checkInputs(graph, inputs, elsewhere);
+      checkInputs(graph, inputs, elsewhere, (name) => rowsOf(name)?.of ?? 1);
       const held = from instanceof PjrtState && from.client === client ? from : undefined;
       if (needsState && !held) throw new Error("run: this program needs a state of its engine");
       checkState(graph, state, held?.types ?? {});
+      if (held && needsState) checkSpread(held, grid, state, shardings);
       // Copied now: the caller's arrays may change while the run waits for its turn.
-      const uploaded = new Map<string, DeviceBuffer>();
+      const uploaded = new Map<string, Spread>();
       for (const name of names) {
         const value = inputs[name];
-        if (value && !elsewhere.has(name)) uploaded.set(name, client.upload(value));
+        if (value && !elsewhere.has(name))
+          uploaded.set(name, spread(client, grid, value, shardings[name], rowsOf(name)));
       }
       try {
         const sources = { inputs, uploaded, constants, state: held };
-        const { results } = await queue.run(async () => start(runtime, await made(inputs), sources, updated));
+        const { results } = await queue.run(async () => start(runtime, grid, await made(inputs), sources, updated));
         return await results;
       } finally {
-        for (const buffer of uploaded.values()) client.destroy(buffer);
+        for (const { pieces } of uploaded.values()) for (const piece of pieces) client.destroy(piece);
       }
     },
     close: async () => {
@@ -138,27 +165,34 @@ interface GraphOptions extends CompileOptions {
 
 async function compileGraph(
   { client, compile, flags }: Runtime,
+  grid: Grid,
   graph: Graph,
-  { state, updated, given, precision = "float32" }: GraphOptions,
+  { state, updated, given, precision = "float32", shardings = {} }: GraphOptions,
 ): Promise<Compiled> {
   const begun = performance.now();
-  const plain = decomposed(graph);
+  const isSpread = grid.ids.length > 1;
+  const plain = decomposed(graph, isSpread);
   const checks = indexChecks(plain, (name) => !state.includes(name));
   checkIndices(checks, given);
+  const types = new Map<string, Tensor>(plain.outputs.map(({ name, tensor }) => [name, tensor]));
+  const kept = (name: string): Sharding => (updated.includes(name) ? shardings[name] : undefined) ?? WHOLE;
   const { module, inputs, outputs } = lower(plain, {
+    ...(isSpread &&
+      spreadOptions(grid, plain, shardings, (name) => shardyText(kept(name), types.get(name)?.shape.length ?? 1))),
     precision,
     platform: client.platform,
     updated,
     unchecked: checks.unchecked,
   });
-  const executable = await compile(module, { flags });
-  const types = new Map<string, Tensor>(plain.outputs.map(({ name, tensor }) => [name, tensor]));
+  const { ids, devices } = grid;
+  const many = { partitions: ids.length, spmd: true, shardy: true, devices: [ids], local: devices.length };
+  const executable = await compile(module, { flags, ...(isSpread && many) });
   return {
     executable,
     inputs,
     outputs: outputs.map((name) => {
       const { dtype = "f32", shape = [] } = types.get(name) ?? {};
-      return { name, type: { dtype, shape } };
+      return { name, type: { dtype, shape }, sharding: kept(name) };
     }),
     checks,
     seconds: (performance.now() - begun) / 1000,
@@ -168,59 +202,98 @@ async function compileGraph(
 /** Starts a run: its updates are the state's at once, its results come when they are computed. */
 function start(
   { client }: Runtime,
+  grid: Grid,
   { executable, inputs, outputs, checks }: Compiled,
   { inputs: values, uploaded, constants, state }: Sources,
   updated: readonly string[],
 ) {
   checkIndices(checks, values);
   const argumentsOf = inputs.map((name) => {
-    const buffer = uploaded.get(name) ?? constants.get(name) ?? state?.entry(name);
-    if (!buffer) throw new Error(`run: input ${name} is missing`);
-    return buffer;
+    const value = uploaded.get(name) ?? constants.get(name) ?? state?.entry(name);
+    if (!value) throw new Error(`run: input ${name} is missing`);
+    return value.pieces;
   });
   const changes = updated.length > 0;
   if (changes) state?.check();
   const { outputs: lists, done } = (() => {
     try {
-      return executable.execute([argumentsOf.map(({ handle }) => handle)]);
+      return executable.execute(grid.devices.map((_, i) => argumentsOf.map((pieces) => pieces[i]?.handle ?? 0n)));
     } catch (error) {
       // Refused before it began, or after it had taken what it updates in place.
-      const taken = updated.some((name) => inputs.includes(name) && state && client.donated(state.entry(name)));
+      const taken = updated.some(
+        (name) => inputs.includes(name) && state?.entry(name).pieces.some((piece) => client.donated(piece)),
+      );
       if (taken) state?.lose(error instanceof Error ? error.message : String(error));
       throw error;
     }
   })();
-  const [handles = []] = lists;
-  const buffers = handles.map((handle, i): DeviceBuffer => ({ handle, type: outputs[i]?.type ?? RANGE }));
-  const returned = new Map<string, DeviceBuffer>();
+  const results = (lists[0] ?? []).map((_, i): Spread => {
+    const { type, sharding } = outputs[i] ?? RANGE;
+    const places = piecesOn(grid, type.shape, sharding);
+    const pieces = lists.map((handles, device) => ({
+      handle: handles[i] ?? 0n,
+      type: { dtype: type.dtype, shape: places[device]?.shape ?? type.shape },
+    }));
+    return { type, sharding, pieces };
+  });
+  const returned = new Map<string, Spread>();
   for (const [i, { name }] of outputs.entries()) {
-    const buffer = buffers[i];
-    if (!buffer) continue;
-    if (updated.includes(name)) state?.replace(name, buffer);
-    else returned.set(name, buffer);
+    const result = results[i];
+    if (!result) continue;
+    if (updated.includes(name)) state?.replace(name, result);
+    else returned.set(name, result);
   }
-  const ranges = buffers.slice(outputs.length);
+  const ranges = results.slice(outputs.length);
 
   const ended = Promise.all(done.map((event) => client.plugin.settled(event))).then(() => undefined);
   const judged = async (): Promise<void> => {
     await ended;
     for (const [i, range] of ranges.entries()) {
-      const { data } = await client.download(range);
+      const { data } = await gather(client, grid, range);
       refuseIndex(checks.unchecked[i], data[0] ?? 0, data[1] ?? 0);
     }
   };
-  const results = async (): Promise<HostTensors> => {
+  const downloaded = async (): Promise<HostTensors> => {
     try {
       await (changes && state ? state.judge(judged) : judged());
       const found = await Promise.all(
-        [...returned].map(async ([name, buffer]) => [name, await client.download(buffer)] as const),
+        [...returned].map(async ([name, result]) => [name, await gather(client, grid, result)] as const),
       );
       return Object.fromEntries(found);
     } finally {
-      for (const buffer of [...returned.values(), ...ranges]) client.destroy(buffer);
+      for (const { pieces } of [...returned.values(), ...ranges]) for (const piece of pieces) client.destroy(piece);
     }
   };
-  return { done: ended, results: results() };
+  return { done: ended, results: downloaded() };
 }
 
-const RANGE: TensorType = { dtype: "i32", shape: [2] };
+const RANGE = { type: { dtype: "i32", shape: [2] }, sharding: WHOLE } as const;
+
+/** What makes a program one of several devices: the mesh, and how arguments, results and placed tensors lie on it. */
+function spreadOptions(
+  { mesh }: Grid,
+  { inputs }: Graph,
+  shardings: Shardings,
+  result: (name: string) => string,
+): Pick<LowerOptions, "attributes" | "placement" | "declarations"> {
+  const ranks = new Map(inputs.map((x) => [x.attrs.name, x.shape.length]));
+  return {
+    declarations: [shardyMesh(mesh)],
+    placement: shardyText,
+    attributes: {
+      input: (name) => `sdy.sharding = #sdy.sharding${shardyText(shardings[name] ?? WHOLE, ranks.get(name) ?? 0)}`,
+      output: (name) => `sdy.sharding = #sdy.sharding${result(name)}`,
+    },
+  };
+}
+
+/** Refuses a state that is split otherwise than the program wants it. */
+function checkSpread(held: PjrtState, grid: Grid, names: readonly string[], shardings: Shardings): void {
+  if (held.grid.ids.join() !== grid.ids.join())
+    throw new Error(`run: the state is on ${held.grid.ids.length} devices, the program on ${grid.ids.length}`);
+  for (const name of names) {
+    const { sharding, type } = held.entry(name);
+    const [is, wanted] = [sharding, shardings[name] ?? WHOLE].map((s) => shardyText(s, type.shape.length));
+    if (is !== wanted) throw new Error(`run: state entry ${name} is split as ${is}, the program expects ${wanted}`);
+  }
+}

@@ -1,23 +1,28 @@
 import { type HostTensor, sameShape, show, type TensorType } from "../../graph/index.ts";
-import type { HostTensors, State, StateValues } from "../engine.ts";
-import type { Client, DeviceBuffer } from "./client.ts";
+import type { HostTensors, Shardings, State, StatePiece, StateValues } from "../engine.ts";
+import type { Client } from "./client.ts";
+import { type Grid, gather, piecesOn, type Spread, spread } from "./grid.ts";
 import { mustBeOpen, type Runtime } from "./runtime.ts";
 
-/** Values on the device, by name. */
+/** Values on devices, by name. */
 export class PjrtState implements State {
   readonly client: Client;
+  readonly grid: Grid;
   readonly #runtime: Runtime;
-  readonly #entries: Map<string, DeviceBuffer>;
+  readonly #entries: Map<string, Spread>;
   #lost: string | undefined;
   #judged: Promise<void> = Promise.resolve();
 
-  constructor(runtime: Runtime, values: StateValues) {
+  constructor(runtime: Runtime, grid: Grid, values: StateValues, shardings: Shardings = {}) {
     this.client = runtime.client;
+    this.grid = grid;
     this.#runtime = runtime;
     this.#entries = new Map();
     // One after the other, so that the host never holds all that are made for this.
-    for (const [name, value] of Object.entries(values))
-      this.#entries.set(name, this.client.upload(typeof value === "function" ? value() : value));
+    for (const [name, value] of Object.entries(values)) {
+      const made = typeof value === "function" ? value() : value;
+      this.#entries.set(name, spread(this.client, grid, made, shardings[name]));
+    }
     runtime.holders.add(this);
   }
 
@@ -29,8 +34,8 @@ export class PjrtState implements State {
     return Object.fromEntries([...this.#entries].map(([name, { type }]) => [name, type]));
   }
 
-  /** What the device holds by a name. @throws if there is no such entry, or a failed run took it */
-  entry(name: string): DeviceBuffer {
+  /** What the devices hold by a name. @throws if there is no such entry, or a failed run took it */
+  entry(name: string): Spread {
     this.check();
     const held = this.#entries.get(name);
     if (!held) throw new Error(`state: no entry ${name}`);
@@ -43,11 +48,11 @@ export class PjrtState implements State {
     if (this.#lost !== undefined) throw new Error(this.#lost);
   }
 
-  /** Takes over a buffer; the one before goes. */
-  replace(name: string, buffer: DeviceBuffer): void {
+  /** Takes over buffers; those before go. */
+  replace(name: string, value: Spread): void {
     const before = this.#entries.get(name);
-    this.#entries.set(name, buffer);
-    if (before) this.client.destroy(before);
+    this.#entries.set(name, value);
+    for (const piece of before?.pieces ?? []) this.client.destroy(piece);
   }
 
   /** After a run that failed while it changed entries. */
@@ -74,7 +79,9 @@ export class PjrtState implements State {
     // Started in turn, before a later run takes the buffers; awaited outside, so that such a run need not wait.
     const { copies } = await this.#runtime.queue.inOrder(() => {
       const entries = names.map((name) => [name, this.entry(name)] as const);
-      return { copies: entries.map(async ([name, held]) => [name, await this.client.download(held)] as const) };
+      return {
+        copies: entries.map(async ([name, held]) => [name, await gather(this.client, this.grid, held)] as const),
+      };
     });
     const values = await Promise.allSettled(copies);
     await this.#judged;
@@ -87,11 +94,35 @@ export class PjrtState implements State {
     );
   }
 
+  async readPieces(name: string): Promise<readonly StatePiece[]> {
+    const { copies } = await this.#runtime.queue.inOrder(() => {
+      const { type, sharding, pieces } = this.entry(name);
+      const places = piecesOn(this.grid, type.shape, sharding);
+      const starts = places.map(({ start }) => start.join());
+      const distinct = pieces.flatMap((piece, i) => {
+        const start = places[i]?.start ?? [];
+        return starts.indexOf(start.join()) === i ? [{ start, piece }] : [];
+      });
+      return {
+        copies: distinct.map(async ({ start, piece }) => ({
+          start,
+          value: await this.client.download(piece),
+          shape: type.shape,
+        })),
+      };
+    });
+    const found = await Promise.all(copies);
+    await this.#judged;
+    this.check();
+    return found;
+  }
+
   async write(values: HostTensors): Promise<void> {
     await this.#runtime.queue.inOrder(() => {
       this.check();
       for (const [name, value] of Object.entries(values)) this.#expect(name, value);
-      for (const [name, value] of Object.entries(values)) this.replace(name, this.client.upload(value));
+      for (const [name, value] of Object.entries(values))
+        this.replace(name, spread(this.client, this.grid, value, this.entry(name).sharding));
     });
   }
 
@@ -100,7 +131,7 @@ export class PjrtState implements State {
   }
 
   release(): void {
-    for (const held of this.#entries.values()) this.client.destroy(held);
+    for (const { pieces } of this.#entries.values()) for (const piece of pieces) this.client.destroy(piece);
     this.#entries.clear();
     this.#runtime.holders.delete(this);
   }

@@ -18,6 +18,9 @@ export class PjrtError extends Error {
   }
 }
 
+/** Calls in other threads at once: koffi refuses more than 256, and libuv runs a few. */
+const MOST_UNDER_WAY = 64;
+
 const plugins = new Map<string, Promise<Plugin>>();
 
 /**
@@ -45,6 +48,8 @@ export class Plugin {
   /** Of the C API. */
   readonly version: readonly [major: number, minor: number];
   readonly #functions = new Map<FunctionName, NativeFunction>();
+  #underWay = 0;
+  #waiting: (() => void)[] = [];
   /** Structs that are not in use: allocating one costs more than a call. */
   readonly #free = new Map<FunctionName, Struct<FieldsOf<FunctionName>>[]>();
 
@@ -89,10 +94,25 @@ export class Plugin {
    * As `call`, in a thread of libuv's pool: the event loop goes on.
    * @param kept what the arguments point to, held until the call ends
    */
-  callAsync<F extends FunctionName>(
+  async callAsync<F extends FunctionName>(
     name: F,
     given: Partial<Values<FieldsOf<F>>>,
     kept: NodeJS.ArrayBufferView[] = [],
+  ): Promise<Values<FieldsOf<F>>> {
+    while (this.#underWay >= MOST_UNDER_WAY) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#underWay++;
+    try {
+      return await this.#started(name, given, kept);
+    } finally {
+      this.#underWay--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  #started<F extends FunctionName>(
+    name: F,
+    given: Partial<Values<FieldsOf<F>>>,
+    kept: NodeJS.ArrayBufferView[],
   ): Promise<Values<FieldsOf<F>>> {
     const struct = this.#take(name);
     struct.set(given);

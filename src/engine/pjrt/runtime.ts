@@ -1,12 +1,15 @@
 import type { Client } from "./client.ts";
 import type { XlaOptions } from "./compile-options.ts";
 import type { Compile } from "./executable-cache.ts";
+import type { Grid } from "./grid.ts";
 import type { RunQueue } from "./run-queue.ts";
 
 /** What the programs and states of one engine share. */
 export interface Runtime {
   readonly client: Client;
   readonly compile: Compile;
+  /** All devices, where programs may span them. */
+  readonly grid?: Grid;
   readonly queue: RunQueue;
   readonly flags: NonNullable<XlaOptions["flags"]>;
   /** Programs and states that hold something on the device: released before the client goes. */

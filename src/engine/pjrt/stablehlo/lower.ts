@@ -1,5 +1,5 @@
 /** Graphs as StableHLO modules. */
-import { expand, type Graph, type Node, show, type Tensor } from "../../../graph/index.ts";
+import { expand, type Graph, made, type Node, type Sharding, show, type Tensor } from "../../../graph/index.ts";
 import type { UncheckedIndex } from "../index-ranges.ts";
 import type { Context } from "./context.ts";
 import { OPERATIONS, WHOLE } from "./operations.ts";
@@ -19,6 +19,8 @@ export interface LowerOptions {
     readonly input?: (name: string) => string | undefined;
     readonly output?: (name: string) => string | undefined;
   };
+  /** Says where a `placed` tensor is, of some rank: `<@mesh, [{"data"}, {}]>`. */
+  readonly placement?: (sharding: Sharding, rank: number) => string;
   /** Lines of the module before its function: `sdy.mesh @mesh = ...`. @default none */
   readonly declarations?: readonly string[];
 }
@@ -31,9 +33,12 @@ export interface Lowered {
   readonly outputs: readonly string[];
 }
 
-/** The graph in operations that have a lowering, and its inputs that are read. XLA fuses what composites decompose into. */
-export function decomposed(graph: Graph): Graph {
-  const plain = expand(graph, ({ op }) => Object.hasOwn(WHOLE, op));
+/**
+ * The graph in operations that have a lowering, and its inputs that are read. XLA fuses what composites decompose into.
+ * @param isSpread whether it is for several devices, so that it counts where a tensor is placed
+ */
+export function decomposed(graph: Graph, isSpread = false): Graph {
+  const plain = expand(graph, ({ op }) => Object.hasOwn(WHOLE, op) || (isSpread && op === "placed"));
   const read = new Set(plain.nodes);
   return { ...plain, inputs: plain.inputs.filter((x) => read.has(x)) };
 }
@@ -51,8 +56,15 @@ export function lower(graph: Graph, options: LowerOptions = {}): Lowered {
   };
   for (const [i, { shape, dtype }] of graph.inputs.entries())
     values.set(graph.inputs[i] as Tensor, { name: `%arg${i}`, shape, element: dtype });
-  for (const tensor of graph.nodes)
-    if (!values.has(tensor)) values.set(tensor, lowered(context, tensor, tensor.inputs.map(valueOfTensor)));
+  for (const tensor of graph.nodes) {
+    if (values.has(tensor)) continue;
+    const operands = tensor.inputs.map(valueOfTensor);
+    const [x] = operands;
+    if (made(tensor, "placed") && x && options.placement) {
+      const placement = options.placement(tensor.attrs.sharding, x.shape.length);
+      values.set(tensor, write.value(x, `sdy.sharding_constraint ${x.name} ${placement} : ${typeText(x)}`));
+    } else values.set(tensor, lowered(context, tensor, operands));
+  }
 
   const names = graph.outputs.map(({ name }) => name);
   const results = [

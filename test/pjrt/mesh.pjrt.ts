@@ -1,0 +1,108 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { Random } from "../../src/data/index.ts";
+import type { HostTensors } from "../../src/engine/engine.ts";
+import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
+import type { HostArray, Mesh } from "../../src/graph/index.ts";
+import { showMesh } from "../../src/graph/index.ts";
+import { type ClipConfig, initialise } from "../../src/model/index.ts";
+import { createTrainer, type PairBatch, type StepMetrics } from "../../src/train/trainer.ts";
+import { pluginPath } from "./plugin.ts";
+
+const TEXT = { contextLength: 12, vocabSize: 600, width: 64, layers: 2, heads: 4 };
+const VIT: ClipConfig = {
+  embedDim: 32,
+  imageSize: 16,
+  vision: { kind: "vit", width: 64, layers: 2, heads: 4, patchSize: 4 },
+  text: TEXT,
+  activation: "quickGelu",
+};
+const RESNET: ClipConfig = {
+  ...VIT,
+  imageSize: 32,
+  vision: { kind: "resnet", width: 8, layers: [1, 1, 1, 1], heads: 4 },
+};
+const BATCH = 16;
+/** A large epsilon: Adam makes steps of the rounding of gradients that are nearly nothing, and this is to be seen of the gradients themselves. */
+const ADAM = { beta1: 0.9, beta2: 0.98, epsilon: 1e-2, weightDecay: 0.1, maxNorm: 1 };
+const STEPS = 3;
+
+function batchOf(config: ClipConfig, step: number): PairBatch {
+  const random = new Random(step);
+  const next = (): number => random.uniform();
+  const { imageSize, text } = config;
+  const images = Uint8Array.from({ length: BATCH * imageSize ** 2 * 3 }, () => Math.floor(256 * next()));
+  const tokens = new Int32Array(BATCH * text.contextLength);
+  for (let row = 0; row < BATCH; row++) {
+    const end = 2 + Math.floor(next() * (text.contextLength - 3));
+    for (let i = 0; i < end; i++) tokens[row * text.contextLength + i] = Math.floor(next() * (text.vocabSize - 1));
+    tokens[row * text.contextLength + end] = text.vocabSize - 1;
+  }
+  return { images, tokens };
+}
+
+interface Trained {
+  readonly metrics: readonly StepMetrics[];
+  readonly state: HostTensors;
+}
+
+async function trained(config: ClipConfig, mesh?: Mesh, fsdp = false): Promise<Trained> {
+  const engine = await createPjrtEngine({ plugin: pluginPath(), ...(mesh && { mesh }) });
+  try {
+    const trainer = await createTrainer(engine, { config, adam: ADAM, batch: BATCH, fsdp }, initialise(config, 7));
+    const metrics: StepMetrics[] = [];
+    for (let step = 0; step < STEPS; step++) metrics.push(await trainer.step([batchOf(config, step)], 1e-2, step));
+    const state = await trainer.read();
+    await trainer.close();
+    return { metrics, state };
+  } finally {
+    await engine.close();
+  }
+}
+
+/** Of the largest element. */
+function distance(a: HostArray, b: HostArray): number {
+  let [largest, scale] = [0, 1e-4];
+  for (let i = 0; i < a.length; i++) {
+    largest = Math.max(largest, Math.abs((a[i] ?? Number.NaN) - (b[i] ?? Number.NaN)));
+    scale = Math.max(scale, Math.abs(a[i] ?? 0));
+  }
+  return largest / scale;
+}
+
+const MESHES: readonly Mesh[] = [
+  { data: 2 },
+  { data: 4 },
+  { data: 8 },
+  { model: 2 },
+  { data: 2, model: 2 },
+  { data: 2, model: 4 },
+  { data: 4, model: 2 },
+];
+
+describe.each([
+  ["a vision transformer", VIT],
+  ["a ResNet, whose batch normalisation sees the whole batch", RESNET],
+] as const)("%s", (_, config) => {
+  let alone: Trained;
+  beforeAll(async () => {
+    alone = await trained(config);
+  });
+
+  it.each(MESHES.flatMap((mesh) => [false, true].map((fsdp) => [showMesh(mesh), fsdp, mesh] as const)))(
+    "trains on %s (fsdp: %s) as on one device",
+    async (_, fsdp, mesh) => {
+      const { metrics, state } = await trained(config, mesh, fsdp);
+      for (const [step, { loss, gradientNorm, accuracy }] of alone.metrics.entries()) {
+        const found = metrics[step];
+        expect(Math.abs((found?.loss ?? 0) / loss - 1), `loss of step ${step}`).toBeLessThan(1e-5);
+        expect(Math.abs((found?.gradientNorm ?? 0) / gradientNorm - 1), `norm of step ${step}`).toBeLessThan(1e-5);
+        expect(found?.accuracy).toBe(accuracy);
+      }
+      expect(Object.keys(state)).toEqual(Object.keys(alone.state));
+      const distances = Object.entries(alone.state).map(
+        ([name, { data }]) => [name, distance(data, state[name]?.data ?? data.subarray(0, 0))] as const,
+      );
+      expect(distances.filter(([, far]) => !(far < 1e-5))).toEqual([]);
+    },
+  );
+});

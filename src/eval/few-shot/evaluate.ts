@@ -22,7 +22,7 @@ export const evaluateFewShot: Evaluator = async (context) => {
   const { clip, task, classNames, templates, cache, signal } = context;
   const { shots, seeds, methods } = optionsOf(context);
   const classes = classNames.length;
-  const criterion = criterionOf(task.metric, classes);
+  const criterion = criterionOf(task.metric);
   const classifier = await classWeights(clip, classNames, templates, cache);
   const [train, validation] = [await context.features("train"), await context.features("validation")];
   const test = await known(context, await context.features("test"), classifier);

@@ -142,7 +142,7 @@ async function trained(
 /** The model with weights between its own and the tuned ones, to be measured. */
 function weightsBetween(name: TuningName, problem: Problem, tuned: HostTensors, alpha: number) {
   const { context, weights, prompts } = problem;
-  const { clip, classNames, task } = context;
+  const { clip, task } = context;
   const { engine, config, preprocess, logitScale: scale } = clip;
   const { embedDim: width } = config;
   const { classifier, ...mixed } = interpolated(weights, tuned, alpha);
@@ -171,7 +171,7 @@ function weightsBetween(name: TuningName, problem: Problem, tuned: HostTensors, 
       const kept = normalizedMatrix((await context.features(split)).projected);
       const features = name === "image locked" ? await kept.read(0, kept.count) : await encoded(problem[split]);
       const scores = exampleCosines(features, { keys: await keys(), width }).map((cosine) => scale * cosine);
-      return criterionOf(task.metric, classNames.length)(scores, problem[split].labels);
+      return criterionOf(task.metric)(scores, problem[split].labels);
     },
     close: () => towers.close(),
   };

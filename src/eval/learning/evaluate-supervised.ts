@@ -14,7 +14,7 @@ export const evaluateSupervised: Evaluator = async (context) => {
   const epochs = wholeOption(options, "epochs", 20);
   const rates = numbersOption(options, "rates", "3e-4,1e-3,3e-3");
   const classes = classNames.length;
-  const criterion = criterionOf(task.metric, classes);
+  const criterion = criterionOf(task.metric);
   const [train, validation] = [await labelledPictures(context, "train"), await labelledPictures(context, "validation")];
   const tried: { rate: number; validation: number }[] = [];
   let best: { readonly model: SupervisedModel; readonly rate: number; readonly score: number } | undefined;

@@ -1,4 +1,7 @@
-/** What classifiers are chosen by on validation: the task's own metric. */
+/** From the scores of a classifier to the task's own metric, by which classifiers are chosen on validation. */
+import { statisticOf } from "../metrics.ts";
+import { allRows } from "../outcome.ts";
+import { scoredFrom } from "../scoring.ts";
 import type { MetricName } from "../tasks/task.ts";
 import type { Criterion } from "./linear-probe.ts";
 
@@ -14,60 +17,9 @@ export function predictedOf(scores: Float32Array, classes: number): Int32Array {
   return predicted;
 }
 
-/** Right answers and rows of each class. */
-export function countsOf(predicted: Int32Array, labels: Int32Array, classes: number) {
-  const correct = new Int32Array(classes);
-  const rows = new Int32Array(classes);
-  for (const [row, label] of labels.entries()) {
-    rows[label] = (rows[label] ?? 0) + 1;
-    if (predicted[row] === label) correct[label] = (correct[label] ?? 0) + 1;
-  }
-  return { correct, rows };
-}
-
-/** Share of right answers; 0 to 1. */
-export const accuracyOf = (predicted: Int32Array, labels: Int32Array): number =>
-  predicted.filter((label, row) => label === labels[row]).length / labels.length;
-
-/** Mean over the classes that occur of their share of right answers; 0 to 1. */
-export function meanPerClassOf(predicted: Int32Array, labels: Int32Array, classes: number): number {
-  const { correct, rows } = countsOf(predicted, labels, classes);
-  const shares = [...rows.keys()].flatMap((c) => (rows[c] ? [(correct[c] ?? 0) / (rows[c] ?? 1)] : []));
-  return shares.reduce((sum, share) => sum + share, 0) / shares.length;
-}
-
-/** Share of pairs of a row of class 1 and one of class 0 that class 1's score puts in order; ties count half. */
-export function rocAucOf(scores: Float32Array, labels: Int32Array): number {
-  const margins = [...labels.keys()].map((row) => ({
-    margin: (scores[2 * row + 1] ?? 0) - (scores[2 * row] ?? 0),
-    positive: labels[row] === 1,
-  }));
-  margins.sort((a, b) => a.margin - b.margin);
-  const positives = margins.filter(({ positive }) => positive).length;
-  let [below, ordered] = [0, 0];
-  for (let i = 0; i < margins.length; ) {
-    let end = i;
-    while (end < margins.length && margins[end]?.margin === margins[i]?.margin) end++;
-    const here = margins.slice(i, end).filter(({ positive }) => positive).length;
-    ordered += here * (below + (end - i - here) / 2);
-    below += end - i - here;
-    i = end;
-  }
-  return ordered / (positives * (labels.length - positives));
-}
-
 /** @throws one line if the metric is none of single labels */
-export function criterionOf(metric: MetricName, classes: number): Criterion {
-  switch (metric) {
-    case "accuracy":
-    case "mean of two":
-      return (scores, labels) => accuracyOf(predictedOf(scores, classes), labels);
-    case "mean per class":
-      return (scores, labels) => meanPerClassOf(predictedOf(scores, classes), labels, classes);
-    case "ROC AUC":
-      if (classes !== 2) throw new Error(`ROC AUC: expected two classes, got ${classes}`);
-      return rocAucOf;
-    case "11-point mAP":
-      throw new Error("11-point mAP: pictures with several labels have no linear probe or few-shot classifier here");
-  }
+export function criterionOf(metric: MetricName): Criterion {
+  if (metric === "11-point mAP")
+    throw new Error("11-point mAP: pictures with several labels have no probe and no few-shot classifier here");
+  return (scores, labels) => statisticOf(metric, scoredFrom({ labels }, scores))(allRows(labels.length));
 }

@@ -35,7 +35,7 @@ export const evaluateLinearProbe: Evaluator = async (context) => {
   const arithmetic = arithmeticFor(context, train.count, train.pooled.width, classes);
   try {
     const probe = await linearProbe(pooledRows(train, task.name), pooledRows(validation, task.name), classes, {
-      criterion: criterionOf(task.metric, classes),
+      criterion: criterionOf(task.metric),
       arithmetic,
       ...(context.signal ? { signal: context.signal } : {}),
       onFit: ({ index }) => context.progress("linear probe", index, 96),

@@ -9,10 +9,11 @@ import {
   tipLogits,
 } from "../../../src/eval/few-shot/tip-adapter.ts";
 import { trainKeys } from "../../../src/eval/few-shot/tip-training.ts";
-import { accuracyOf, predictedOf } from "../../../src/eval/probe/criteria.ts";
+import { criterionOf, predictedOf } from "../../../src/eval/probe/criteria.ts";
 import { floats, goldenTensors } from "../probe/golden.ts";
 
 const [WIDTH, CLASSES, SHOTS] = [48, 12, 4];
+const accuracy = criterionOf("accuracy");
 let tensor: Awaited<ReturnType<typeof goldenTensors>>;
 let cache: ExampleCache;
 let zeroShot: Float32Array;
@@ -40,7 +41,7 @@ describe("Tip-Adapter", () => {
     for (const [i, expected] of tensor(name).data.entries())
       expect(Math.abs((found[i] ?? 999) - expected)).toBeLessThan(1e-4);
     const labels = Int32Array.from(tensor("labels").data);
-    expect(Math.round(accuracyOf(predictedOf(found, CLASSES), labels) * labels.length)).toBe(correct);
+    expect(Math.round(accuracy(found, labels) * labels.length)).toBe(correct);
   });
 
   it("makes zero-shot logits from the classifier", () => {
@@ -51,12 +52,12 @@ describe("Tip-Adapter", () => {
   it("searches its strengths on what it is shown, and stays zero-shot where nothing helps", () => {
     const labels = Int32Array.from(tensor("labels").data);
     const cosines = exampleCosines(floats(tensor("features")), cache);
-    const plain = accuracyOf(predictedOf(zeroShot, CLASSES), labels);
-    const found = searchTip(cosines, cache, zeroShot, (logits) => accuracyOf(predictedOf(logits, CLASSES), labels));
+    const plain = accuracy(zeroShot, labels);
+    const found = searchTip(cosines, cache, zeroShot, (logits) => accuracy(logits, labels));
     expect(found.score).toBeGreaterThan(plain);
     const cached = cacheLogits(cosines, cache, found.beta);
     const logits = zeroShot.map((logit, i) => logit + found.alpha * (cached[i] ?? 0));
-    expect(accuracyOf(predictedOf(logits, CLASSES), labels)).toBe(found.score);
+    expect(accuracy(logits, labels)).toBe(found.score);
     expect(searchTip(cosines, cache, zeroShot, () => 0.5).alpha).toBe(0);
   });
 });

@@ -1,8 +1,7 @@
 /** Pictures with captions, for retrieval. */
-import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import type { ImageInput } from "../clip.ts";
 import { CLIP_ART_FOLDER, openClipArt, openSource } from "../data/index.ts";
+import { contentHash, type HashOptions, hashOf } from "./tasks/content-hash.ts";
 import type { LabelledImages } from "./tasks/task.ts";
 
 export interface CaptionedImages {
@@ -21,41 +20,32 @@ export interface CaptionedImages {
  * @param side of drawings that are made from SVG, in pixels
  * @throws one line
  */
-export async function openCaptions(
-  said: string,
-  side: number,
-  onProgress?: (done: number, total: number) => void,
-): Promise<CaptionedImages> {
+export async function openCaptions(said: string, side: number, options: HashOptions = {}): Promise<CaptionedImages> {
   const [, folder] = /^clip-art:(.+)$/.exec(said) ?? [];
-  if (said === "clip-art" || folder !== undefined) return clipArtCaptions(folder ?? CLIP_ART_FOLDER, side, onProgress);
+  if (said === "clip-art" || folder !== undefined) return clipArtCaptions(folder ?? CLIP_ART_FOLDER, side, options);
   const source = await openSource({ kind: "table", table: said });
   const captions: string[] = [];
   const owners: number[] = [];
-  const hash = createHash("sha256").update(JSON.stringify({ table: said, side }));
-  const { size, mtimeMs } = await stat(said);
-  hash.update(`${size} ${mtimeMs}`);
   for (let picture = 0; picture < source.length; picture++) {
     for (const caption of source.captions?.(picture) ?? []) {
       captions.push(caption);
       owners.push(picture);
     }
-    hash.update(`${source.describe(picture)}\n`);
   }
-  const images = unlabelled(source.name, source.length, hash.digest("hex"), source.image, source.describe);
+  const files = Array.from({ length: source.length }, (_, i) => source.file?.(i) ?? "");
+  const hash = await contentHash("captioned pictures", files, options);
+  const images = unlabelled(source.name, source.length, hash, source.image, source.describe);
   return { images, captions, owners: Int32Array.from(owners), areNames: false };
 }
 
-async function clipArtCaptions(
-  folder: string,
-  size: number,
-  onProgress?: (done: number, total: number) => void,
-): Promise<CaptionedImages> {
+async function clipArtCaptions(folder: string, size: number, options: HashOptions): Promise<CaptionedImages> {
+  const { onProgress } = options;
   const set = await openClipArt({ folder, size, ...(onProgress && { onProgress }) });
-  const hash = createHash("sha256").update(JSON.stringify({ clipArt: 1, size }));
-  for (const { path, name, title } of set.drawings) hash.update(`${name}\n${title}\n${(await stat(path)).size}\n`);
+  const files = set.drawings.map(({ path }) => path);
+  const hash = hashOf("clip art", size, await contentHash("svg", files, options));
   const name = (index: number): string => set.drawings[index]?.name ?? "";
   return {
-    images: unlabelled(set.name, set.drawings.length, hash.digest("hex"), (index) => set.image(index), name),
+    images: unlabelled(set.name, set.drawings.length, hash, (index) => set.image(index), name),
     captions: set.drawings.map(({ title }) => title),
     owners: Int32Array.from(set.drawings, (_, i) => i),
     areNames: true,

@@ -14,6 +14,9 @@ interface EvaluatorEntry {
 
 /** Of all kinds that train: an option has one description. */
 const EPOCHS = "passes over the training pictures (default: 20; 10 for fine-tuning, 2 for typographic)";
+/** Of both robustness kinds. */
+const REFERENCE =
+  "results of other models, for natural-shift's line and by whose errors mCE is divided (there also: alexnet)";
 const RATES = "learning rates to choose from, with commas between (default: 1e-5,1e-4,1e-3; supervised 3e-4,1e-3,3e-3)";
 
 export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
@@ -58,7 +61,7 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   },
   corruptions: {
     about: "fifteen common corruptions at five strengths: curves, mean corruption error",
-    options: { reference: "results of another model, or alexnet, by whose errors mCE is divided" },
+    options: { reference: REFERENCE },
     load: async () => (await import("./shift/corruptions-evaluator.ts")).evaluateCorruptions,
   },
   typographic: {
@@ -83,6 +86,14 @@ export const EVALUATORS: Partial<Record<EvalKind, EvaluatorEntry>> = {
   bias: {
     about: "associations of groups of people with attributes; whom the data set's own texts mention",
     load: async () => (await import("./failures/bias-evaluator.ts")).evaluateBias,
+  },
+  "natural-shift": {
+    about: "pairs of sets of the same classes: accuracy lost to the shift, effective robustness",
+    options: {
+      shift: "a task whose classes have the same names (default: what is known for the task)",
+      reference: REFERENCE,
+    },
+    load: async () => (await import("./shift/natural-shift-evaluator.ts")).evaluateNaturalShift,
   },
   retrieval: {
     about: "recall at 1, 5 and 10 both ways, of captions or of class names",

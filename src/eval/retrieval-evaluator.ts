@@ -1,12 +1,12 @@
-import { encodePng, preprocess } from "../image/index.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { openCaptions } from "./captioned-images.ts";
 import { classWeights } from "./class-weights.ts";
 import type { EvalContext, Evaluator } from "./evaluator.ts";
+import { thumbnail } from "./outcome.ts";
 import type { EvalDetails, Figure } from "./result.ts";
 import { type Ranks, recall, retrievalRanks } from "./retrieval.ts";
 import { engineProducts } from "./retrieval-products.ts";
-import { dataOf, numberOption, pixelsOf, resultOf, singleLabels, textWeights } from "./shift/evaluated.ts";
+import { dataOf, numberOption, resultOf, singleLabels, textWeights } from "./shift/evaluated.ts";
 import { type FeatureMatrix, type FeatureSet, memoryMatrix, normalizedMatrix } from "./tasks/features.ts";
 import type { LabelledImages } from "./tasks/task.ts";
 
@@ -80,9 +80,10 @@ export const evaluateRetrieval: Evaluator = async (context) => {
 
 async function captioned(context: EvalContext, said: string): Promise<Sides> {
   const { clip } = context;
-  const given = await openCaptions(said, clip.config.imageSize, (done, total) =>
-    context.progress("titles", done, total),
-  );
+  const given = await openCaptions(said, clip.config.imageSize, {
+    cache: context.cache,
+    onProgress: (done, total) => context.progress("titles and hashes", done, total),
+  });
   const set = await context.featuresOf(given.images);
   // Pictures that cannot be read are no candidates, and their captions no queries.
   const rowOf = new Map([...set.indices].map((index, row) => [index, row]));
@@ -180,7 +181,7 @@ function sameTexts(captions: readonly string[]): string[] {
     : [`${same} of ${captions.length} texts stand more than once; only each one's own picture counts.`];
 }
 
-const SHOWN = { queries: 8, answers: 4, side: 72 } as const;
+const SHOWN = { queries: 8, answers: 4 } as const;
 
 /** For a few captions, spread over all, the pictures that were found. */
 async function shown({ images, set, first, second, owners, captions }: Sides) {
@@ -215,11 +216,8 @@ async function shown({ images, set, first, second, owners, captions }: Sides) {
   return { title: "Pictures found for captions, with their cosines", rows: await Promise.all(rows) };
 }
 
-async function pictureOf(images: LabelledImages, index: number) {
-  const small = preprocess(await pixelsOf(images, index), {
-    ...{ size: SHOWN.side, resize: "longest", interpolation: "bicubic", fill: 255 },
-    ...{ mean: [0, 0, 0], deviation: [1, 1, 1] },
-  });
-  const png = Buffer.from(await encodePng(small)).toString("base64");
-  return { name: images.describe(index), index, thumbnail: `data:image/png;base64,${png}` };
-}
+const pictureOf = async (images: LabelledImages, index: number) => ({
+  name: images.describe(index),
+  index,
+  thumbnail: await thumbnail(images, index),
+});

@@ -2,7 +2,7 @@
 import { Random } from "../../data/index.ts";
 import { preprocess, type RgbImage } from "../../image/index.ts";
 import type { EvalContext } from "../evaluator.ts";
-import { changedImages } from "../shift/evaluated.ts";
+import { changed } from "../tasks/labelled-images.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 import { writable } from "./stroke-font.ts";
 import { nonsense, writeWord } from "./written-word.ts";
@@ -57,7 +57,7 @@ export function variantImages(
 ): LabelledImages {
   const size = clip.config.imageSize;
   const change = { version: VERSION, typographic: variant, size, seed, classNames };
-  return changedImages(images, change, (image, index) =>
+  return changed(images, change, `${images.name}, ${variant}`, (image, index) =>
     attacked(variant, fitted(image, size), classNames[words[index] ?? 0] ?? "", new Random(seed, index)),
   );
 }

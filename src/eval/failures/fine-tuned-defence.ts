@@ -7,8 +7,8 @@ import type { EvalContext } from "../evaluator.ts";
 import { interpolated, TUNINGS } from "../fine-tuning/tunings.ts";
 import { wholePictures } from "../learning/pictures.ts";
 import { trainTowers } from "../learning/tower-training.ts";
-import { pixelsOf } from "../shift/evaluated.ts";
 import { type FeatureSet, memoryMatrix } from "../tasks/features.ts";
+import { pixelsOf } from "../tasks/labelled-images.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 import { attacked, fitted, writableClasses } from "./attacked-pictures.ts";
 

@@ -4,6 +4,7 @@ import { classWeights } from "../class-weights.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
 import { type EvalDetails, type EvalResult, type Figure, readResults } from "../result.ts";
 import type { FeatureSet } from "../tasks/features.ts";
+import { changed } from "../tasks/labelled-images.ts";
 import {
   ALEXNET_ERRORS,
   type CorruptionErrors,
@@ -12,7 +13,7 @@ import {
   relativeCorruptionError,
 } from "./corruption-error.ts";
 import { CORRUPTIONS, type Corruption, corrupt, SEVERITIES } from "./corruptions.ts";
-import { changedImages, dataOf, predictions, resultOf, singleLabels } from "./evaluated.ts";
+import { dataOf, predictions, resultOf, singleLabels } from "./evaluated.ts";
 import { corruptedSide, tableFor } from "./severity-tables.ts";
 
 /** Raised whenever a corruption comes out otherwise, so that features of the old pictures are not taken for the new ones'. */
@@ -47,12 +48,13 @@ export const evaluateCorruptions: Evaluator = async (context) => {
     context.signal?.throwIfAborted();
     context.progress("corruptions", done++, total);
     const change = { version: VERSION, side, seed, corruption: corruption ?? "none", severity };
-    const changed = changedImages(images, change, (image, index) =>
+    const name = `${images.name}, ${corruption === undefined ? "clean" : `${corruption} ${severity}`}`;
+    const made = changed(images, change, name, (image, index) =>
       corruption === undefined
         ? small(image)
         : corrupt(small(image), corruption, severity, { seed: [seed, index], table }),
     );
-    return answersOf(await context.featuresOf(changed), weights);
+    return answersOf(await context.featuresOf(made), weights);
   };
 
   const clean = await answers();

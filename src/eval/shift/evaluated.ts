@@ -1,9 +1,8 @@
 /** What the evaluations of robustness and failures have in common: predictions of feature rows, changed pictures, the frame of a result. */
-import { createHash } from "node:crypto";
-import { decodeImage, type RgbImage } from "../../image/index.ts";
 import { packageVersion } from "../../train/version.ts";
 import type { EvalContext } from "../evaluator.ts";
 import type { EvalDetails, EvalKind, EvalResult, Figure } from "../result.ts";
+import { hashOf } from "../tasks/content-hash.ts";
 import { type FeatureMatrix, normalizedMatrix } from "../tasks/features.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 
@@ -54,34 +53,6 @@ export async function textWeights(
   return (await clip.classifier(names, templates, "truncate")).weights;
 }
 
-/** Pixels of a picture, wherever it comes from. */
-export async function pixelsOf(images: LabelledImages, index: number): Promise<RgbImage> {
-  const image = await images.image(index);
-  return typeof image === "string" || image instanceof Uint8Array
-    ? decodeImage(image, { name: images.describe(index) })
-    : image;
-}
-
-/** Of anything that JSON can say. */
-export const hashOf = (...parts: readonly unknown[]): string =>
-  createHash("sha256").update(JSON.stringify(parts)).digest("hex");
-
-/** The pictures, each changed when it is asked for. @param change what of the change the features depend on */
-export function changedImages(
-  images: LabelledImages,
-  change: Readonly<Record<string, unknown>>,
-  make: (image: RgbImage, index: number) => RgbImage | Promise<RgbImage>,
-): LabelledImages {
-  const { close: _, ...rest } = images;
-  return {
-    ...rest,
-    contentHash: createHash("sha256")
-      .update(JSON.stringify({ pictures: images.contentHash, change }))
-      .digest("hex"),
-    image: async (index) => make(await pixelsOf(images, index), index),
-  };
-}
-
 /** @throws one line if pictures have several labels, for which there is no first answer to be right or wrong */
 export function singleLabels(kind: string, { name, several }: LabelledImages): void {
   if (several) throw new Error(`${kind}: ${name} has several labels a picture; expected one`);
@@ -104,14 +75,14 @@ export function resultOf(context: EvalContext, { started, ...parts }: ResultPart
     task: task.name,
     model: { name: modelName, fingerprint: clip.fingerprint },
     seed,
-    versions: { "clip-ts": packageVersion(), node: process.versions.node },
+    versions: { "clip-ts": packageVersion(), node: process.versions.node, engine: clip.engine.name },
     seconds: (performance.now() - started) / 1000,
   };
 }
 
 export const dataOf = (images: LabelledImages, unreadable: number): EvalResult["data"] => ({
   name: images.name,
-  hash: images.contentHash,
+  hash: hashOf(images.contentHash, [...images.labels], images.classNames).slice(0, 32),
   pictures: images.count,
   unreadable,
   classes: images.classNames.length,

@@ -2,6 +2,8 @@ import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import { classWeights } from "../class-weights.ts";
 import type { EvalContext } from "../evaluator.ts";
 import type { EvalDetails, EvalResult, Figure } from "../result.ts";
+import { hashOf } from "../tasks/content-hash.ts";
+import { pixelsOf } from "../tasks/labelled-images.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 import {
   type AccuracyPair,
@@ -11,7 +13,7 @@ import {
   type LogitLine,
   logitShare,
 } from "./effective-robustness.ts";
-import { eachRow, hashOf, nearest, pixelsOf, resultOf, singleLabels } from "./evaluated.ts";
+import { eachRow, nearest, resultOf, singleLabels } from "./evaluated.ts";
 import { type PixelClassifier, pixelClassifiers } from "./pixel-classifiers.ts";
 
 /** Two sets of pictures of the same classes, by name, that differ in how these look. */

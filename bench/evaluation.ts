@@ -22,22 +22,34 @@ const KEPT = join(root, "bench", "results", "evaluation");
 const { values: flags, positionals: files } = parseArgs({
   allowPositionals: true,
   options: {
-    /** What made the files: stands in the document. */
-    command: { type: "string" },
+    /** What the document calls the model of the files. */
+    model: { type: "string" },
+    /** What of the command that made the files does not follow from kind, task and seed. */
+    with: { type: "string" },
     /** Writes the tables. */
     docs: { type: "boolean", default: false },
   },
 });
 
-/** Figures, curves and tables stay; pictures, predictions and matrices go. */
-function kept(result: EvalResult, made: string | undefined): EvalResult {
+/** Kinds whose curves the document has; those of others are in tables of their own, or only for looking at. */
+const WITH_CURVES: readonly EvalKind[] = ["few-shot", "fine-tuning", "natural-shift"];
+/** Rows of a table in the document, and places on a curve's axis. */
+const [ROWS, PLACES] = [12, 8];
+
+/** Figures, curves and tables stay; pictures, predictions, matrices and every single choice go. */
+function kept(result: EvalResult): EvalResult {
   const { curves, tables, notes, calibration } = result.details ?? {};
-  const { chosen: _, ...settings } = result.settings;
+  const { chosen: _, prompts: __, things: ___, ...settings } = result.settings;
+  const model = flags.model ?? result.model.name;
+  const { kind, task, seed } = result;
+  const said = ["clip-ts", "eval", `runs/${model}`, task, ...(kind === "zero-shot" ? [] : ["--kind", kind])];
+  const made = [...said, ...(seed === 0 ? [] : ["--seed", seed]), ...(flags.with ? [flags.with] : [])].join(" ");
   return {
     ...result,
-    settings: { ...settings, ...(made !== undefined && { command: made }) },
+    model: { ...result.model, name: model },
+    settings: { ...settings, command: made },
     details: {
-      ...(curves && { curves }),
+      ...(curves && WITH_CURVES.includes(kind) && { curves }),
       ...(tables && { tables }),
       ...(notes && { notes }),
       ...(calibration && { calibration }),
@@ -45,28 +57,21 @@ function kept(result: EvalResult, made: string | undefined): EvalResult {
   };
 }
 
-/** Results of one model and task that differ in their seeds alone. */
-interface Group {
-  readonly model: string;
-  readonly task: string;
-  readonly results: readonly EvalResult[];
-}
-
-function grouped(results: readonly EvalResult[]): Group[] {
-  const groups = new Map<string, Group>();
-  for (const result of results) {
-    const { task, model } = result;
-    const key = JSON.stringify([task, model.name]);
-    const before = groups.get(key)?.results ?? [];
-    groups.set(key, { model: model.name, task, results: [...before, result] });
+/** What stands under one key, in the order of its first appearance. */
+function grouped<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
   }
-  return [...groups.values()];
+  return groups;
 }
 
 /** A figure with its interval; of several seeds their mean, least and greatest. */
 function figureCell(figures: readonly Figure[]): string {
   const [figure] = figures;
-  if (!figure) return "-";
+  if (!figure) return "";
   // What does not depend on the seed keeps its interval.
   if (figures.every(({ value }) => value === figure.value)) return figureText(figure);
   const values = figures.map(({ value }) => value).toSorted((a, b) => a - b);
@@ -75,98 +80,100 @@ function figureCell(figures: readonly Figure[]): string {
   return `${figureText({ ...figure, value: mean, low, high })}, ${values.length} seeds`;
 }
 
-/** A row for each figure of each model and task. */
-function figureRows({ model, task, results }: Group): string[][] {
-  const [first] = results;
-  return (first?.figures ?? []).map(({ name }) => {
-    const same = results.flatMap(({ figures }) => figures.filter((figure) => figure.name === name));
-    return [task, model, name, figureCell(same), String(same[0]?.samples ?? 0)];
+/** A row for each figure of each task, a column for each model; counts are in tables of their own. */
+function figureTable(results: readonly EvalResult[]): string[] {
+  const models = [...new Set(results.map(({ model }) => model.name))];
+  const rows = [...grouped(results, ({ task }) => task)].flatMap(([task, ofTask]) => {
+    const names = new Set(
+      ofTask.flatMap(({ figures }) => figures.flatMap(({ name, unit }) => (unit === "count" ? [] : [name]))),
+    );
+    return [...names].map((name) => {
+      const cells = models.map((model) => figureCell(figuresOf(ofTask, model, name)));
+      return [task, name, ...cells, String(figuresOf(ofTask, undefined, name)[0]?.samples ?? 0)];
+    });
+  });
+  return table(["task", "figure", ...models, "samples"], rows);
+}
+
+const figuresOf = (results: readonly EvalResult[], model: string | undefined, name: string): Figure[] =>
+  results.flatMap((result) =>
+    model === undefined || result.model.name === model ? result.figures.filter((figure) => figure.name === name) : [],
+  );
+
+/** A row for each line of a curve, a column for each place on the axis. */
+function curveTables({ task, model, seed, details }: EvalResult): string[] {
+  return (details?.curves ?? []).flatMap(({ title, x, y, lines }) => {
+    const places = [...new Set(lines.flatMap(({ points }) => points.map((point) => point.x)))].toSorted(
+      (a, b) => a - b,
+    );
+    if (places.length > PLACES) return [];
+    const rows = lines.map(({ name, points }) => [
+      name,
+      ...places.map((place) => {
+        const point = points.find((one) => one.x === place);
+        return point ? figureText({ value: point.y, low: point.low, high: point.high, unit: y.unit }) : "";
+      }),
+    ]);
+    const head = [`${y.name}, by ${x.name}`, ...places.map((place) => valueText(place, x.unit ?? "score"))];
+    return ["", `${task}, ${model.name}, seed ${seed}: ${title}`, "", ...table(head, rows)];
   });
 }
 
-/** A row for each line of a curve, a column for each place on the axis. */
-function curveTables({ model, task, results }: Group): string[] {
-  return results.flatMap(({ details, seed }) =>
-    (details?.curves ?? []).flatMap(({ title, x, y, lines }) => {
-      const places = [...new Set(lines.flatMap(({ points }) => points.map((point) => point.x)))].toSorted(
-        (a, b) => a - b,
-      );
-      if (places.length > 12) return [];
-      const rows = lines.map(({ name, points }) => [
-        name,
-        ...places.map((place) => {
-          const point = points.find((one) => one.x === place);
-          return point ? figureText({ value: point.y, low: point.low, high: point.high, unit: y.unit }) : "";
-        }),
-      ]);
-      const head = [`${y.name}, by ${x.name}`, ...places.map((place) => valueText(place, x.unit ?? "score"))];
-      return ["", `${task}, ${model}, seed ${seed}: ${title}`, "", ...table(head, rows)];
-    }),
-  );
-}
-
-const ownTables = ({ model, task, results }: Group): string[] =>
-  results.flatMap(({ details }) =>
-    (details?.tables ?? []).flatMap(({ title, head, rows }) => [
-      "",
-      `${task}, ${model}: ${title}`,
-      "",
-      ...table(
-        head,
-        rows.map((row) => row.map((cell) => (typeof cell === "number" ? valueText(cell, "score") : cell))),
-      ),
-    ]),
-  );
+const ownTables = ({ task, model, details }: EvalResult): string[] =>
+  (details?.tables ?? []).flatMap(({ title, head, rows }) => {
+    const shown = rows
+      .slice(0, ROWS)
+      .map((row) => row.map((cell) => (typeof cell === "number" ? valueText(cell, "score") : cell)));
+    const more = rows.length > ROWS ? ` (the first ${ROWS} of ${rows.length} rows)` : "";
+    return ["", `${task}, ${model.name}: ${title}${more}`, "", ...table(head, shown)];
+  });
 
 /** Everything that is kept of a kind. */
 function section(kind: EvalKind, all: readonly EvalResult[]): string {
   const results = all.filter((result) => result.kind === kind);
-  const groups = grouped(results);
-  const head = ["task", "model", "figure", "value (95 % interval; of seeds: least to greatest)", "samples"];
-  const notes = [...new Set(results.flatMap(({ details }) => details?.notes ?? []))];
-  const commands = [
-    ...new Set(results.flatMap(({ settings }) => (typeof settings.command === "string" ? [settings.command] : []))),
-  ];
+  const notes = new Set(results.flatMap(({ details }) => details?.notes ?? []));
+  const commands = new Set(results.map(({ settings }) => String(settings.command)));
   return [
-    ...table(head, groups.flatMap(figureRows)),
-    ...groups.flatMap(curveTables),
-    ...groups.flatMap(ownTables),
-    ...(notes.length > 0 ? ["", ...notes.map((note) => `- ${note}`)] : []),
-    ...(commands.length > 0 ? ["", "```sh", ...commands, "```"] : []),
+    "",
+    ...figureTable(results),
+    ...results.flatMap(curveTables),
+    ...results.flatMap(ownTables),
+    "",
+    ...[...notes].map((note) => `- ${note}`),
+    "",
+    "```sh",
+    ...commands,
+    "```",
+    "",
   ].join("\n");
 }
 
-/** Kinds that learn or choose a classifier of the same classes, side by side. */
+/** Kinds that name pictures among the same classes, side by side. */
 const CLASSIFIERS = ["zero-shot", "linear-probe", "supervised", "fine-tuning"] as const;
 
+/** The figure that each task is judged by. */
 function overview(all: readonly EvalResult[]): string {
-  const rows = grouped(all.filter(({ kind }) => CLASSIFIERS.some((one) => one === kind))).map(
-    ({ task, model, results }) => [
-      task,
-      model,
-      ...CLASSIFIERS.map((kind) =>
-        figureCell(results.filter((one) => one.kind === kind).flatMap(({ figures }) => figures.slice(0, 1))),
-      ),
-    ],
-  );
-  return table(["task", "model", ...CLASSIFIERS], rows).join("\n");
+  const results = all.filter(({ kind }) => CLASSIFIERS.some((one) => one === kind));
+  const groups = grouped(results, ({ task, model }) => JSON.stringify([task, model.name]));
+  const rows = [...groups.values()].map((group) => [
+    ...[group[0]?.task ?? "", group[0]?.model.name ?? ""],
+    ...CLASSIFIERS.map((kind) =>
+      figureCell(group.filter((one) => one.kind === kind).flatMap(({ figures }) => figures.slice(0, 1))),
+    ),
+  ]);
+  return ["", ...table(["task", "model", ...CLASSIFIERS], rows), ""].join("\n");
 }
 
 await command(async () => {
   mkdirSync(KEPT, { recursive: true });
   for (const file of files) {
     const path = join(KEPT, basename(file));
-    await writeResults(
-      path,
-      (await readResults(file)).map((result) => kept(result, flags.command)),
-    );
+    await writeResults(path, (await readResults(file)).map(kept));
     say(path);
   }
   if (!flags.docs) return;
-  const names = readdirSync(KEPT)
-    .filter((name) => name.endsWith(".json"))
-    .sort();
-  const all = (await Promise.all(names.map((name) => readResults(join(KEPT, name))))).flat();
+  const names = readdirSync(KEPT).filter((name) => name.endsWith(".json"));
+  const all = (await Promise.all(names.sort().map((name) => readResults(join(KEPT, name))))).flat();
   const page = { page: "results.md", script: "evaluation" };
   writeDocs("overview", overview(all), page);
   for (const kind of EVAL_KINDS)

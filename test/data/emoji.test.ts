@@ -11,10 +11,12 @@ import {
   type EmojiSet,
   emojiTemplates,
   emojiTrainingSource,
+  emojiVendors,
   emojiVocabularyTexts,
   openEmoji,
   Random,
 } from "../../src/data/index.ts";
+import { openEmojiImages } from "../../src/eval/tasks/sources/emoji.ts";
 
 const golden: { unseen: { emoji: string; name: string }[] } = JSON.parse(
   readFileSync(new URL("golden/unseen-concepts.json", import.meta.url), "utf8"),
@@ -133,6 +135,22 @@ describe("drawings", () => {
     expect((await source.image(7252)).data).toHaveLength(16 * 16 * 3);
     expect(emojiTrainingSource(set, ["twemoji"]).length).toBe(1865 - 127);
     expect(() => emojiTrainingSource(set, ["apple"])).toThrow(/no vendor "apple"; expected one of twemoji, /);
+  });
+
+  test("the evaluations are 1,181 ways over the unseen style, 127 ways over unseen concepts, and groups of both", async () => {
+    const of = (changes: object) => openEmojiImages({ kind: "emoji", classes: "name", size: 16, cacheDir, ...changes });
+    const style = await of({});
+    expect([style.count, style.classNames.length, new Set(style.labels).size]).toEqual([1181, 1181, 1181]);
+    expect(style.describe(0)).toContain("noto-v1");
+    const concepts = await of({ vendors: emojiVendors, concepts: "unseen" });
+    expect([concepts.count, new Set(concepts.labels).size]).toEqual([649, 127]);
+    expect(concepts.classNames).toEqual(golden.unseen.map(({ name }) => name));
+    const groups = await of({ classes: "group" });
+    expect([groups.count, groups.classNames]).toEqual([1181, expect.not.arrayContaining(["flags"])]);
+    expect(groups.classNames.length).toBeLessThan(12);
+    expect(groups.contentHash).toBe(style.contentHash); // the same drawings, other classes
+    expect(concepts.contentHash).not.toBe(style.contentHash);
+    for (const images of [style, concepts, groups]) await images.close?.();
   });
 
   test("a second opening reads the cache, which is whole and alone in its folder", async () => {

@@ -90,7 +90,7 @@ const specSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("digits"), part: z.enum(["train", "test"]) }),
   z.strictObject({
     ...{ kind: z.literal("emoji"), classes: z.enum(["group", "name"]), vendors: strings.optional() },
-    ...{ concepts: z.enum(["seen", "unseen", "all"]).optional(), cacheDir: place.optional() },
+    ...{ concepts: z.enum(["seen", "unseen", "all"]).optional(), cacheDir: place.optional(), size: z.int().optional() },
   }),
 ]);
 

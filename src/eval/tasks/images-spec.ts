@@ -45,6 +45,8 @@ export type ImagesSpec =
       readonly vendors?: readonly string[];
       /** Which concepts: those trained on, those kept out of training, or both. @default "all" */
       readonly concepts?: "seen" | "unseen" | "all";
+      /** Side of the drawings in pixels. @default 80 */
+      readonly size?: number;
       /** Where drawings are kept between runs. */
       readonly cacheDir?: string;
     };

@@ -152,6 +152,40 @@ describe("folders and tables", () => {
   });
 });
 
+describe("layouts", () => {
+  it("have a folder for each split; validation stands in for a test that is missing", async () => {
+    const folder = join(place, "splits");
+    for (const split of ["train", "val"]) {
+      await mkdir(join(folder, split, "a"), { recursive: true });
+      await writeFile(join(folder, split, "a", "0.png"), await picture(0));
+    }
+    const spec = (split: string) => ({ kind: "folder", folder: join(folder, split) });
+    expect(await layoutOf(folder)).toEqual({ test: spec("val"), train: spec("train") });
+    await mkdir(join(folder, "test", "a"), { recursive: true });
+    expect(await layoutOf(folder)).toEqual({ test: spec("test"), validation: spec("val"), train: spec("train") });
+  });
+
+  it("of Parquet are told by the beginnings of names", async () => {
+    const data = join(place, "hub", "data");
+    await mkdir(data, { recursive: true });
+    for (const name of ["train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"])
+      await cp(join(GOLDEN, "hub.parquet"), join(data, `${name}.parquet`));
+    const splits = await layoutOf(join(place, "hub"));
+    expect(Object.keys(splits ?? {}).sort()).toEqual(["test", "train"]);
+    if (!splits?.train) throw new Error("expected a split for training");
+    const train = await openImages(splits.train);
+    expect([train.count, (await openImages(splits.test)).count]).toEqual([24, 12]);
+    expect([...(await pixelsOf(train, 23)).data]).toEqual(official.pixels[11]);
+    expect(train.describe(12)).toMatch(/train-00001-of-00002\.parquet row 0$/);
+  });
+
+  it("of nothing are none", async () => {
+    expect(await layoutOf(join(place, "nowhere"))).toBeUndefined();
+    await mkdir(join(place, "empty"), { recursive: true });
+    expect(await layoutOf(join(place, "empty"))).toBeUndefined();
+  });
+});
+
 describe("formats of their own", () => {
   const idx = (sizes: readonly number[], data: Uint8Array): Uint8Array => {
     const head = new DataView(new ArrayBuffer(4 + 4 * sizes.length));

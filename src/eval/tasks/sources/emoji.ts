@@ -5,10 +5,10 @@ import type { LabelledImages } from "../task.ts";
 
 /** Drawings, with the groups of Unicode's list or their names as classes. Flags are left out. @throws one line if a package is missing */
 export async function openEmojiImages(
-  { classes, vendors = [heldOutVendorName], concepts: which = "all", cacheDir }: ImagesSpec & { kind: "emoji" },
+  { classes, vendors = [heldOutVendorName], concepts: which = "all", size, cacheDir }: ImagesSpec & { kind: "emoji" },
   options: HashOptions = {},
 ): Promise<LabelledImages> {
-  const set = await openEmoji(cacheDir === undefined ? {} : { cacheDir });
+  const set = await openEmoji({ ...(size !== undefined && { size }), ...(cacheDir !== undefined && { cacheDir }) });
   const { concepts, drawings } = set;
   const isWanted = ({ vendor, concept }: EmojiDrawing): boolean => {
     const { group, unseen } = concepts[concept] ?? { group: "flags", unseen: false };

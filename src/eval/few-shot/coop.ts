@@ -32,7 +32,7 @@ export interface CoOpOptions {
   readonly seed: number;
   readonly signal?: AbortSignal;
   /** Called after some epochs and the last one, with one normalised row for each class: [classes, embedDim]. */
-  readonly onEpoch: (epoch: number, classifier: Float32Array) => void;
+  readonly onEpoch: (epoch: number, classifier: Float32Array) => void | Promise<void>;
 }
 
 /** Pictures of a step, as in the paper. */
@@ -158,7 +158,7 @@ export async function learnContext(
       );
       const epoch = (step + 1) / perEpoch;
       if (!Number.isInteger(epoch) || (epoch % every > 0 && epoch < epochs)) continue;
-      onEpoch(epoch, Float32Array.from((await classifier({ tokens: table.tokens })).classifier?.data ?? []));
+      await onEpoch(epoch, Float32Array.from((await classifier({ tokens: table.tokens })).classifier?.data ?? []));
     }
   } finally {
     await descent.close();

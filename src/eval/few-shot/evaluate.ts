@@ -96,10 +96,11 @@ async function known(
   const { width } = set.projected;
   const keys = new Float32Array(classifier.length * width);
   for (const [i, row] of classifier.entries()) keys.set(row, i * width);
+  const cosines = await exampleCosines(clip.engine, projected, { keys, width });
   return {
     projected,
     pooled: await pickedRows(set.pooled, rows),
-    zeroShot: exampleCosines(projected, { keys, width }).map((cosine) => clip.logitScale * cosine),
+    zeroShot: cosines.map((cosine) => clip.logitScale * cosine),
     labels: Int32Array.from(rows, (row) => set.labels[row] ?? -1),
   };
 }

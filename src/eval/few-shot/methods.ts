@@ -1,10 +1,10 @@
 /** Ways to learn a classifier from a few examples of each class. Whatever is chosen is chosen on validation. */
 import type { CLIP } from "../../clip.ts";
-import { type Criterion, type LinearProbe, linearProbe } from "../probe/linear-probe.ts";
-import { IN_DOUBLE_PRECISION } from "../probe/softmax-loss.ts";
+import { arithmeticFor } from "../probe/engine-loss.ts";
+import { type Criterion, linearProbe } from "../probe/linear-probe.ts";
 import { memoryMatrix } from "../tasks/features.ts";
 import { learnContext } from "./coop.ts";
-import { cacheLogits, exampleCosines, searchTip, TIP_DEFAULT } from "./tip-adapter.ts";
+import { type ExampleCache, exampleCosines, searchTip, tipLogits } from "./tip-adapter.ts";
 import { trainKeys } from "./tip-training.ts";
 
 /** Pictures as the methods see them, all in memory. */
@@ -44,76 +44,43 @@ type Method = (problem: FewShotProblem) => Promise<FewShotAnswer>;
 
 export const FEW_SHOT_METHODS = {
   /** On the features before the projection, knowing nothing of the names. */
-  "linear probe": async (problem) => {
-    const { classNames, pooledWidth: width, examples, validation, test } = problem;
-    const rows = (pictures: KnownPictures) => ({
-      rows: memoryMatrix(pictures.pooled, width),
-      labels: pictures.labels,
-    });
-    return probed(
-      await linearProbe(rows(examples), rows(validation), classNames.length, searchOptions(problem)),
-      test.pooled,
-      problem,
-      width,
-    );
-  },
+  "linear probe": (problem) => probed(problem, "pooled", problem.pooledWidth),
   /** On the normalised features in the space of texts; the penalty draws to the zero-shot classifier instead of zero. */
-  "linear probe from zero-shot": async (problem) => {
-    const { clip, classNames, classifier, examples, validation, test } = problem;
-    const width = clip.config.embedDim;
-    const rows = (pictures: KnownPictures) => ({
-      rows: memoryMatrix(pictures.projected, width),
-      labels: pictures.labels,
-    });
+  "linear probe from zero-shot": (problem) => {
+    const { clip, classifier } = problem;
     const prior = Float64Array.from(classifier.flatMap((row) => [...row].map((x) => x * clip.logitScale)));
-    const probe = await linearProbe(rows(examples), rows(validation), classNames.length, {
-      ...searchOptions(problem),
-      prior,
-    });
-    return probed(probe, test.projected, problem, width);
+    return probed(problem, "projected", clip.config.embedDim, prior);
   },
   "Tip-Adapter": async (problem) => {
-    const { examples, validation, test, classNames, criterion } = problem;
+    const { clip, test } = problem;
     const cache = cacheOf(problem);
-    const { alpha, beta } = searchTip(
-      exampleCosines(validation.projected, cache),
-      cache,
-      validation.zeroShot,
-      (logits) => criterion(logits, validation.labels),
-    );
-    const cached = cacheLogits(exampleCosines(test.projected, cache), cache, beta);
-    const scores = test.zeroShot.map((logit, i) => logit + alpha * (cached[i] ?? 0));
-    return { scores, chosen: { alpha, beta, examples: examples.labels.length, classes: classNames.length } };
+    const { alpha, beta } = await searched(problem, cache);
+    const cosines = await exampleCosines(clip.engine, test.projected, cache);
+    return { scores: tipLogits(cosines, cache, test.zeroShot, { alpha, beta }), chosen: { alpha, beta } };
   },
   "Tip-Adapter-F": async (problem) => {
-    const { clip, examples, validation, test, criterion, seed, signal } = problem;
+    const { clip, examples, test, seed, signal } = problem;
     const cache = cacheOf(problem);
-    let best: (ReturnType<typeof searchTip> & { epoch: number; keys: Float32Array }) | undefined;
-    const consider = (epoch: number, keys: Float32Array): void => {
-      const tuned = { ...cache, keys };
-      const found = searchTip(exampleCosines(validation.projected, tuned), tuned, validation.zeroShot, (logits) =>
-        criterion(logits, validation.labels),
-      );
-      if (!best || found.score > best.score) best = { ...found, epoch, keys };
-    };
-    consider(0, cache.keys);
+    let best = { ...(await searched(problem, cache)), epoch: 0, keys: cache.keys };
     await trainKeys(clip.engine, cache, examples.zeroShot, {
       seed,
-      onEpoch: consider,
+      onEpoch: async (epoch, keys) => {
+        const found = await searched(problem, { ...cache, keys });
+        if (found.score > best.score) best = { ...found, epoch, keys };
+      },
       ...(signal ? { signal } : {}),
     });
-    const { alpha, beta, epoch, keys } = best ?? { ...TIP_DEFAULT, epoch: 0, keys: cache.keys };
-    const cached = cacheLogits(exampleCosines(test.projected, { ...cache, keys }), cache, beta);
-    return {
-      scores: test.zeroShot.map((logit, i) => logit + alpha * (cached[i] ?? 0)),
-      chosen: { alpha, beta, epoch },
-    };
+    const { alpha, beta, epoch, keys } = best;
+    const cosines = await exampleCosines(clip.engine, test.projected, { ...cache, keys });
+    return { scores: tipLogits(cosines, cache, test.zeroShot, { alpha, beta }), chosen: { alpha, beta, epoch } };
   },
   CoOp: async (problem) => {
     const { clip, classNames, examples, validation, test, criterion, seed, signal } = problem;
-    const { logitScale: scale, config } = clip;
-    const logitsOf = (pictures: KnownPictures, rows: Float32Array): Float32Array =>
-      exampleCosines(pictures.projected, { keys: rows, width: config.embedDim }).map((cosine) => scale * cosine);
+    const { logitScale: scale, config, engine } = clip;
+    const logitsOf = async ({ projected }: KnownPictures, rows: Float32Array): Promise<Float32Array> => {
+      const cosines = await exampleCosines(engine, projected, { keys: rows, width: config.embedDim });
+      return cosines.map((cosine) => scale * cosine);
+    };
     let best: { epoch: number; score: number; rows: Float32Array } | undefined;
     const perClass = examples.labels.length / classNames.length;
     await learnContext(
@@ -123,15 +90,15 @@ export const FEW_SHOT_METHODS = {
       {
         epochs: perClass < 2 ? 50 : perClass < 8 ? 100 : 200, // the paper's
         seed,
-        onEpoch: (epoch, rows) => {
-          const score = criterion(logitsOf(validation, rows), validation.labels);
+        onEpoch: async (epoch, rows) => {
+          const score = criterion(await logitsOf(validation, rows), validation.labels);
           if (!best || score >= best.score) best = { epoch, score, rows };
         },
         ...(signal ? { signal } : {}),
       },
     );
     if (!best) throw new Error("CoOp: nothing was learned");
-    return { scores: logitsOf(test, best.rows), chosen: { epoch: best.epoch } };
+    return { scores: await logitsOf(test, best.rows), chosen: { epoch: best.epoch } };
   },
 } as const satisfies Record<string, Method>;
 
@@ -144,19 +111,34 @@ const cacheOf = ({ clip, classNames, examples }: FewShotProblem) => ({
   classes: classNames.length,
 });
 
-/** The examples are few on purpose: those of validation only choose. */
-const searchOptions = ({ criterion, signal }: FewShotProblem) => ({
-  criterion,
-  refit: false,
-  ...(signal ? { signal } : {}),
-});
+/** Tip-Adapter's strengths that do best on validation. */
+async function searched({ clip, validation, criterion }: FewShotProblem, cache: ExampleCache) {
+  const cosines = await exampleCosines(clip.engine, validation.projected, cache);
+  return searchTip(cosines, cache, validation.zeroShot, (logits) => criterion(logits, validation.labels));
+}
 
+/** A linear probe of the examples; they are few on purpose: those of validation only choose. */
 async function probed(
-  { weights, lambda }: LinearProbe,
-  features: Float32Array,
-  { classNames }: FewShotProblem,
+  { clip, classNames, examples, validation, test, criterion, signal }: FewShotProblem,
+  features: "pooled" | "projected",
   width: number,
+  prior?: Float64Array,
 ): Promise<FewShotAnswer> {
-  const scores = await IN_DOUBLE_PRECISION.scores(memoryMatrix(features, width), weights, classNames.length);
-  return { scores, chosen: { lambda: Number.isFinite(lambda) ? lambda : "the zero-shot classifier itself" } };
+  const classes = classNames.length;
+  const rowsOf = (pictures: KnownPictures) => memoryMatrix(pictures[features], width);
+  const labelled = (pictures: KnownPictures) => ({ rows: rowsOf(pictures), labels: pictures.labels });
+  const arithmetic = arithmeticFor(clip.engine, examples.labels.length * width * classes);
+  try {
+    const { weights, lambda } = await linearProbe(labelled(examples), labelled(validation), classes, {
+      ...{ criterion, arithmetic, refit: false },
+      ...(prior ? { prior } : {}),
+      ...(signal ? { signal } : {}),
+    });
+    return {
+      scores: await arithmetic.scores(rowsOf(test), weights, classes),
+      chosen: { lambda: Number.isFinite(lambda) ? lambda : "the zero-shot classifier itself" },
+    };
+  } finally {
+    await arithmetic.close();
+  }
 }

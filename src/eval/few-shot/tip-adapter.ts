@@ -1,5 +1,9 @@
 /** Tip-Adapter (Zhang et al. 2022, arXiv 2111.03930): the examples' features as a cache beside the zero-shot classifier; nothing is trained. */
 
+import type { Engine } from "../../engine/engine.ts";
+import { arithmeticFor } from "../probe/engine-loss.ts";
+import { memoryMatrix } from "../tasks/features.ts";
+
 /** Examples: normalised features and their classes. */
 export interface ExampleCache {
   /** [examples, width], each row of length 1. */
@@ -21,16 +25,20 @@ export interface TipStrength {
 export const TIP_DEFAULT: TipStrength = { alpha: 1, beta: 5.5 };
 
 /** Cosines of pictures with the examples: [pictures, examples]. @param features [pictures, width], normalised */
-export function exampleCosines(features: Float32Array, { keys, width }: Pick<ExampleCache, "keys" | "width">) {
-  const [rows, examples] = [features.length / width, keys.length / width];
-  const cosines = new Float32Array(rows * examples);
-  for (let row = 0; row < rows; row++)
-    for (let example = 0; example < examples; example++) {
-      let sum = 0;
-      for (let i = 0; i < width; i++) sum += (features[row * width + i] ?? 0) * (keys[example * width + i] ?? 0);
-      cosines[row * examples + example] = sum;
-    }
-  return cosines;
+export async function exampleCosines(
+  engine: Engine,
+  features: Float32Array,
+  { keys, width }: Pick<ExampleCache, "keys" | "width">,
+): Promise<Float32Array> {
+  const examples = keys.length / width;
+  const weights = new Float64Array(keys.length + examples); // a linear classifier without biases
+  weights.set(keys);
+  const arithmetic = arithmeticFor(engine, (features.length * keys.length) / width);
+  try {
+    return await arithmetic.scores(memoryMatrix(features, width), weights, examples);
+  } finally {
+    await arithmetic.close();
+  }
 }
 
 /** The cache's share of the logits before it is weighed by alpha: exp(-beta (1 - cosines)) times the one-hot labels, [pictures, classes]. */
@@ -51,12 +59,12 @@ export function cacheLogits(
 
 /** Zero-shot logits plus alpha times the cache's. @param zeroShot scale * cosine with the classes, [pictures, classes] */
 export function tipLogits(
-  features: Float32Array,
-  cache: ExampleCache,
+  cosines: Float32Array,
+  cache: Pick<ExampleCache, "labels" | "classes">,
   zeroShot: Float32Array,
   { alpha, beta }: TipStrength,
 ): Float32Array {
-  const cached = cacheLogits(exampleCosines(features, cache), cache, beta);
+  const cached = cacheLogits(cosines, cache, beta);
   return zeroShot.map((logit, i) => logit + alpha * (cached[i] ?? 0));
 }
 

@@ -15,7 +15,7 @@ export interface TipTrainingOptions {
   readonly seed: number;
   readonly signal?: AbortSignal;
   /** Called after each epoch with the keys as they are. */
-  readonly onEpoch: (epoch: number, keys: Float32Array) => void;
+  readonly onEpoch: (epoch: number, keys: Float32Array) => void | Promise<void>;
 }
 
 /** Pictures of a step. */
@@ -79,7 +79,7 @@ export async function trainKeys(
       );
       if ((step + 1) % perEpoch > 0) continue;
       const { keys: trained } = await descent.read();
-      onEpoch((step + 1) / perEpoch, Float32Array.from(trained?.data ?? []));
+      await onEpoch((step + 1) / perEpoch, Float32Array.from(trained?.data ?? []));
     }
   } finally {
     await descent.close();

@@ -170,7 +170,8 @@ function weightsBetween(name: TuningName, problem: Problem, tuned: HostTensors, 
     score: async (split: "validation" | "test"): Promise<number> => {
       const kept = normalizedMatrix((await context.features(split)).projected);
       const features = name === "image locked" ? await kept.read(0, kept.count) : await encoded(problem[split]);
-      const scores = exampleCosines(features, { keys: await keys(), width }).map((cosine) => scale * cosine);
+      const cosines = await exampleCosines(engine, features, { keys: await keys(), width });
+      const scores = cosines.map((cosine) => scale * cosine);
       return criterionOf(task.metric)(scores, problem[split].labels);
     },
     close: () => towers.close(),

@@ -13,7 +13,7 @@ import {
 } from "../../graph/index.ts";
 import type { FeatureMatrix } from "../tasks/features.ts";
 import { checkLabels, type LabelledRows } from "./feature-rows.ts";
-import type { LinearArithmetic, SoftmaxLoss } from "./softmax-loss.ts";
+import { IN_DOUBLE_PRECISION, type LinearArithmetic, type SoftmaxLoss } from "./softmax-loss.ts";
 
 export interface EngineArithmeticOptions {
   /** Rows of a block: activations in memory are this many times the classes. @default 4096, fewer where there are many classes */
@@ -122,6 +122,13 @@ export function onEngine(engine: Engine, options: EngineArithmeticOptions = {}):
     },
   };
 }
+
+/** Products of rows, width and classes from which an engine is quicker than this thread. */
+const LARGE = 2 ** 21;
+
+/** Where a linear classifier of so many products is computed: exactly in this thread, or on the engine. */
+export const arithmeticFor = (engine: Engine, products: number): LinearArithmetic =>
+  products < LARGE ? IN_DOUBLE_PRECISION : onEngine(engine);
 
 function signature(rows: number, width: number, classes: number) {
   const typed = (...shape: number[]): TensorType => ({ dtype: "f32", shape });

@@ -4,18 +4,10 @@ import { classificationDetails, figuresOf, resultOf } from "../outcome.ts";
 import { scoredFrom } from "../scoring.ts";
 import type { FeatureSet } from "../tasks/features.ts";
 import { criterionOf } from "./criteria.ts";
-import { onEngine } from "./engine-loss.ts";
+import { arithmeticFor } from "./engine-loss.ts";
 import type { LabelledRows } from "./feature-rows.ts";
 import { type LinearProbe, linearProbe } from "./linear-probe.ts";
-import { IN_DOUBLE_PRECISION, type LinearArithmetic } from "./softmax-loss.ts";
-
-/** Products of one evaluation of the loss from which an engine is quicker than this thread. */
-const LARGE = 2 ** 24;
-
-/** Where a probe of this size is computed. */
-export function arithmeticFor({ clip }: EvalContext, rows: number, width: number, classes: number): LinearArithmetic {
-  return rows * width * classes < LARGE ? IN_DOUBLE_PRECISION : onEngine(clip.engine);
-}
+import type { LinearArithmetic } from "./softmax-loss.ts";
 
 /** Features before the projection, with their labels. @throws one line if pictures have several labels */
 export function pooledRows(features: FeatureSet, name: string): LabelledRows {
@@ -32,7 +24,7 @@ export const evaluateLinearProbe: Evaluator = async (context) => {
     await context.features("validation"),
     await context.features("test"),
   ];
-  const arithmetic = arithmeticFor(context, train.count, train.pooled.width, classes);
+  const arithmetic = arithmeticFor(context.clip.engine, train.count * train.pooled.width * classes);
   try {
     const probe = await linearProbe(pooledRows(train, task.name), pooledRows(validation, task.name), classes, {
       criterion: criterionOf(task.metric),

@@ -26,32 +26,34 @@ beforeAll(async () => {
 });
 
 /** 100 cosines with the classifier. */
-function plainLogits(features: Float32Array): Float32Array {
+async function plainLogits(features: Float32Array): Promise<Float32Array> {
   const classifier = floats(tensor("classifier"));
-  return exampleCosines(features, { keys: classifier, width: WIDTH }).map((cosine) => 100 * cosine);
+  return (await exampleCosines(engine, features, { keys: classifier, width: WIDTH })).map((cosine) => 100 * cosine);
 }
+
+const engine = createReferenceEngine();
 
 describe("Tip-Adapter", () => {
   it.each([
     ["logits_alpha1_beta5.5", 1, 5.5, 56],
     ["logits_alpha2.5_beta1", 2.5, 1, 57],
-  ])("has the official %s", (name, alpha, beta, correct) => {
-    const features = floats(tensor("features"));
-    const found = tipLogits(features, cache, zeroShot, { alpha, beta });
+  ])("has the official %s", async (name, alpha, beta, correct) => {
+    const cosines = await exampleCosines(engine, floats(tensor("features")), cache);
+    const found = tipLogits(cosines, cache, zeroShot, { alpha, beta });
     for (const [i, expected] of tensor(name).data.entries())
       expect(Math.abs((found[i] ?? 999) - expected)).toBeLessThan(1e-4);
     const labels = Int32Array.from(tensor("labels").data);
     expect(Math.round(accuracy(found, labels) * labels.length)).toBe(correct);
   });
 
-  it("makes zero-shot logits from the classifier", () => {
-    const found = plainLogits(floats(tensor("features")));
+  it("makes zero-shot logits from the classifier", async () => {
+    const found = await plainLogits(floats(tensor("features")));
     for (const [i, expected] of zeroShot.entries()) expect(Math.abs((found[i] ?? 999) - expected)).toBeLessThan(1e-4);
   });
 
-  it("searches its strengths on what it is shown, and stays zero-shot where nothing helps", () => {
+  it("searches its strengths on what it is shown, and stays zero-shot where nothing helps", async () => {
     const labels = Int32Array.from(tensor("labels").data);
-    const cosines = exampleCosines(floats(tensor("features")), cache);
+    const cosines = await exampleCosines(engine, floats(tensor("features")), cache);
     const plain = accuracy(zeroShot, labels);
     const found = searchTip(cosines, cache, zeroShot, (logits) => accuracy(logits, labels));
     expect(found.score).toBeGreaterThan(plain);
@@ -64,11 +66,10 @@ describe("Tip-Adapter", () => {
 
 describe("Tip-Adapter-F", () => {
   it("moves the keys so that examples are told apart by the others", async () => {
-    const engine = createReferenceEngine();
-    const plain = plainLogits(cache.keys).map((logit) => logit / 20); // a weak zero-shot classifier leaves something to learn
-    const lossWith = (keys: Float32Array): number => {
+    const plain = (await plainLogits(cache.keys)).map((logit) => logit / 20); // a weak zero-shot classifier leaves something to learn
+    const lossWith = async (keys: Float32Array): Promise<number> => {
       // Each example's logits without itself; the mean of -log softmax.
-      const cosines = exampleCosines(cache.keys, { keys, width: WIDTH });
+      const cosines = await exampleCosines(engine, cache.keys, { keys, width: WIDTH });
       const count = cache.labels.length;
       let loss = 0;
       for (const [i, label] of cache.labels.entries()) {
@@ -79,12 +80,12 @@ describe("Tip-Adapter-F", () => {
       }
       return loss / count;
     };
-    const losses = [lossWith(cache.keys)];
+    const losses = [await lossWith(cache.keys)];
     await trainKeys(engine, cache, plain, {
       epochs: 8,
       rate: 5e-3,
       seed: 1,
-      onEpoch: (_, keys) => void losses.push(lossWith(keys)),
+      onEpoch: async (_, keys) => void losses.push(await lossWith(keys)),
     });
     expect(losses).toHaveLength(9);
     for (let i = 1; i < losses.length; i++) expect(losses[i]).toBeLessThan(losses[i - 1] ?? 0);

@@ -15,6 +15,7 @@ export {
 export type { PairSource, SourceSpec } from "./data/index.ts";
 export type { Engine, HostTensors, Program, State } from "./engine/engine.ts";
 export { createOnnxEngine, type OnnxEngineOptions } from "./engine/onnx/onnx-engine.ts";
+export { createPjrtEngine, type PjrtEngineOptions } from "./engine/pjrt/pjrt-engine.ts";
 export { classWeights } from "./eval/class-weights.ts";
 export { type EvaluateOptions, evaluate } from "./eval/evaluate.ts";
 export { TEMPLATES } from "./eval/prompts.ts";
@@ -26,6 +27,7 @@ export { heatOverlay } from "./explain/index.ts";
 export { DownloadError, type DownloadProgress, type HubOptions, modelPath } from "./hub/index.ts";
 export type { PreprocessConfig } from "./image/index.ts";
 export { type ClipConfig, CONFIGS } from "./model/index.ts";
+export { choosePlugin, type FoundPlugin, findPlugins, installPlugin } from "./plugins/index.ts";
 export { loadPretrained, type Pretrained, type PretrainedOptions } from "./pretrained/index.ts";
 export { type TrainOptions, type TrainResult, train } from "./train/loop.ts";
 export type { AdamW } from "./train/optimizer.ts";

@@ -142,8 +142,8 @@ async function list({ json }: { readonly json?: boolean }): Promise<void> {
     ...[there ?? "", licences.join(", ")],
   ]);
   await print(`${textTable({ head: ["plugin", "version", "download", "installed", "licences"], rows })}\n`);
-  const places = found.map(({ platform, from, package: of, path, device }) => [
-    ...[platform, from === "installed" ? "clip-ts" : from, of ?? "", device ? "" : "no device", path],
+  const places = found.map(({ platform, from, package: of, plugin, device }) => [
+    ...[platform, from === "installed" ? "clip-ts" : from, of ?? "", device ? "" : "no device", plugin],
   ]);
   if (places.length > 0)
     await print(`\n${textTable({ head: ["found", "by", "package", "", "library"], rows: places })}\n`);

@@ -49,13 +49,11 @@ export async function createEngine(
   if (wanted) {
     const { choosePlugin } = await import("../plugins/index.ts");
     const { createPjrtEngine } = await import("../engine/pjrt/pjrt-engine.ts");
-    const { path, preload, flags } = await choosePlugin(wanted.platform);
+    const plugin = await choosePlugin(wanted.platform);
     // XLA's CPU client has no option for it, but reads this variable.
     if (threads !== undefined) process.env.NPROC = String(threads);
     return createPjrtEngine({
-      plugin: path,
-      preload,
-      flags,
+      ...plugin,
       ...(mesh && { mesh }),
       ...(group && {
         processes: { index: group.node, count: group.nodes, keys: Array.from({ length: 3 }, group.blockingChannel) },

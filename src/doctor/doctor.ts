@@ -89,7 +89,7 @@ async function xlaParts(options: FindOptions, probing: (trial: Trial) => Promise
     const name = plugin.platform === "other" ? "xla" : `xla-${plugin.platform}`;
     if (!first.has(name)) first.set(name, plugin);
   }
-  const tried = [...first].map(async ([name, { path, from, preload, flags, package: of, platform }]) => {
+  const tried = [...first].map(async ([name, { plugin: path, from, preload, flags, package: of, platform }]) => {
     const plugin = { path, from, ...(of === undefined ? {} : { package: of }) };
     const missing = platform !== "other" && !hasDevice(platform);
     const outcome = missing

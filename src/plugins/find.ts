@@ -11,10 +11,11 @@ export const PLATFORMS = ["cuda", "tpu", "cpu", "other"] as const;
 /** What a plugin computes on, as far as its file's name tells. */
 export type PluginPlatform = (typeof PLATFORMS)[number];
 
+/** What `createPjrtEngine` takes, and where it is from. */
 export interface FoundPlugin {
   readonly platform: PluginPlatform;
-  /** The shared library. */
-  readonly path: string;
+  /** The path of the shared library. */
+  readonly plugin: string;
   readonly from: "PJRT_PLUGIN" | "installed" | "python";
   /** The package it is of, with its version, where that is known. */
   readonly package?: string;
@@ -56,7 +57,9 @@ export async function findPlugins(options: FindOptions = {}): Promise<FoundPlugi
   const order = (plugin: FoundPlugin): number =>
     10 * ["PJRT_PLUGIN", "installed", "python"].indexOf(plugin.from) + PLATFORMS.indexOf(plugin.platform);
   const seen = new Set<string>();
-  return found.sort((a, b) => order(a) - order(b)).filter(({ path }) => !seen.has(path) && seen.add(path).size > 0);
+  return found
+    .sort((a, b) => order(a) - order(b))
+    .filter(({ plugin }) => !seen.has(plugin) && seen.add(plugin).size > 0);
 }
 
 /** What kind of plugin this machine has a device for. */
@@ -123,7 +126,7 @@ async function described(path: string, from: FoundPlugin["from"]): Promise<Found
   const site = dirname(dirname(platform === "cuda" ? dirname(path) : path));
   const cuda = platform === "cuda" ? await cudaOf(site) : { preload: [], flags: {} };
   const of = await packageOf(site, path);
-  return { platform, path, from, ...(of === undefined ? {} : { package: of }), ...cuda };
+  return { platform, plugin: path, from, ...(of === undefined ? {} : { package: of }), ...cuda };
 }
 
 function platformOf(path: string): PluginPlatform {

@@ -26,7 +26,7 @@ const none = { PATH: "" };
 const find = (environment: Readonly<Record<string, string>>, folder = join(root, "none")) =>
   findPlugins({ environment: { ...none, ...environment }, folder });
 const paths = async (environment: Readonly<Record<string, string>>): Promise<string[]> =>
-  (await find(environment)).map(({ path }) => relative(root, path));
+  (await find(environment)).map(({ plugin }) => relative(root, plugin));
 
 test("an environment's plugins: GPUs first, what is none is left alone", async () => {
   await put(CPU, CUDA, `${SITE}/libtpu/libtpu.so`, `${SITE}/jax_plugins/xla_cuda12/__init__.py`);
@@ -37,7 +37,7 @@ test("an environment's plugins: GPUs first, what is none is left alone", async (
   );
   await put(`${SITE}/jax_cuda12_pjrt-0.10.0.dist-info/METADATA`);
   const found = await find({ VIRTUAL_ENV: root });
-  expect(found.map(({ platform, from, package: of, path }) => [platform, from, of, relative(root, path)])).toEqual([
+  expect(found.map(({ platform, from, package: of, plugin }) => [platform, from, of, relative(root, plugin)])).toEqual([
     ["cuda", "python", "jax-cuda12-pjrt 0.10.0", CUDA],
     ["tpu", "python", undefined, `${SITE}/libtpu/libtpu.so`],
     ["cpu", "python", "lammps-jax-pjrt-cpu 0.11.2", CPU],
@@ -102,10 +102,10 @@ test("PJRT_PLUGIN comes first, then what we installed; without a device a plugin
   const named = { ...environment, PJRT_PLUGIN: join(root, "own/plugin.so") };
   expect(await choosePlugin(undefined, { environment: named, folder })).toMatchObject({
     platform: "other",
-    path: named.PJRT_PLUGIN,
+    plugin: named.PJRT_PLUGIN,
   });
   expect((await choosePlugin("cuda", { environment, folder })).from).toBe("installed");
-  expect((await choosePlugin("cpu", { environment: named, folder })).path).toBe(join(root, "site", CPU));
+  expect((await choosePlugin("cpu", { environment: named, folder })).plugin).toBe(join(root, "site", CPU));
   await expect(choosePlugin("tpu", { environment, folder })).rejects.toThrow(
     "xla: no PJRT plugin for tpu is found (PJRT_PLUGIN, pip install libtpu,",
   );

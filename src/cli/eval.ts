@@ -1,4 +1,5 @@
-import { join } from "node:path";
+import { access, constants } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
 import { cacheFolder } from "../cache/index.ts";
 import { writeFileAtomic } from "../checkpoint/index.ts";
@@ -95,6 +96,7 @@ async function run(model: string | undefined, said: readonly string[], flags: Fl
     return 0;
   }
   if (model === undefined) throw new Error("eval: name a model: a run folder, a file, or a name on the hub; or --list");
+  for (const file of [flags.json, flags.html]) if (file !== undefined) await checkFolder(file);
   const options = optionsOf(flags);
   const templates = flags.template === undefined ? undefined : templatesOf(flags.template);
   const tasks = await tasksOf(said, flags);
@@ -125,6 +127,14 @@ async function run(model: string | undefined, said: readonly string[], flags: Fl
     return INTERRUPTED;
   }
   return failed > 0 ? 1 : 0;
+}
+
+/** Found out before the work rather than behind it. @throws one line */
+async function checkFolder(file: string): Promise<void> {
+  const folder = dirname(file);
+  await access(folder, constants.W_OK).catch(() => {
+    throw new Error(`${file}: cannot be written: ${folder} is not there, or not to be written in`);
+  });
 }
 
 /** Those that were named, else all that are here. */

@@ -2,6 +2,7 @@
 import type { CLIP } from "../clip.ts";
 import type { EvalContext } from "./evaluator.ts";
 import { EVALUATORS } from "./evaluators.ts";
+import { needsScores } from "./metrics.ts";
 import type { EvalKind, EvalResult } from "./result.ts";
 import { type FeatureSet, imageFeatures, selectedRows } from "./tasks/features.ts";
 import { drawn, someOf, subset } from "./tasks/labelled-images.ts";
@@ -39,7 +40,9 @@ export async function evaluate(clip: CLIP, task: Task, options: EvaluateOptions)
   const evaluator = await entry.load();
   const { context, close } = await openContext(clip, task, options);
   try {
-    return await evaluator(context);
+    const results = await evaluator(context);
+    const { limit } = options;
+    return limit === undefined ? results : results.map((one) => ({ ...one, settings: { ...one.settings, limit } }));
   } finally {
     await close();
   }
@@ -64,12 +67,18 @@ export async function openContext(
     });
   };
   const test = await open("test");
-  const featuresOf = (images: LabelledImages): Promise<FeatureSet> =>
+  if (test.several && !needsScores(task.metric)) {
+    await test.close?.();
+    throw new Error(
+      `${task.name}: pictures have several labels: expected the metric 11-point mAP or ROC AUC, got ${task.metric}`,
+    );
+  }
+  const featuresOf = (images: LabelledImages, what = images.name): Promise<FeatureSet> =>
     remembered(computed, images.contentHash, () =>
       imageFeatures(clip, images, {
         cache,
         ...(signal && { signal }),
-        onProgress: (done, total) => onProgress?.(`${task.name}: ${images.name}`, done, total),
+        onProgress: (done, total) => onProgress?.(`${task.name}: features of ${what}`, done, total),
       }),
     );
   /** Numbers of the training pictures that are for training, and of those that are for validation. */
@@ -83,15 +92,16 @@ export async function openContext(
   const templates = options.templates ?? task.templates ?? test.templates ?? clip.templates;
   const template = options.templates ? templates[0] : (task.template ?? templates.find((one) => one.trim() !== "{}"));
   const context: EvalContext = {
-    ...{ clip, modelName, task, cache, seed, templates, featuresOf, options: options.options ?? {} },
+    ...{ clip, modelName, task, cache, seed, templates, options: options.options ?? {} },
     classNames: test.classNames,
     template: template ?? templates[0] ?? "{}",
+    featuresOf: (images) => featuresOf(images),
     images: async (split) => (isWhole(split) ? open(split) : subset(await open("train"), (await parts())[split])),
     // Of a part the whole's: they do not depend on the seed and are computed once.
     features: async (split) =>
       isWhole(split)
-        ? featuresOf(await open(split))
-        : selectedRows(await featuresOf(await open("train")), (await parts())[split]),
+        ? featuresOf(await open(split), split)
+        : selectedRows(await featuresOf(await open("train"), "train"), (await parts())[split]),
     ...(signal && { signal }),
     progress: (what, done, total) => onProgress?.(`${task.name}: ${what}`, done, total),
   };

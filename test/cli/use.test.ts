@@ -2,11 +2,12 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CLIP } from "../../src/clip.ts";
 import { readResults } from "../../src/eval/result.ts";
 import { COLOURS, drawPairs, microRecipe } from "../train/micro.ts";
-import { run } from "./command.ts";
+import { run, start } from "./command.ts";
 
 let place: string;
 let model: string;
@@ -227,6 +228,7 @@ describe("clip-ts eval", () => {
     [["nonsense"], 'no task "nonsense": expected wds:, parquet:, idx:, cifar10:, cifar100:, table:, folder:'],
     [["imagenet", "--data", "nowhere"], "imagenet: its files are not here; expected in nowhere/imagenet"],
     [["own.yaml"], 'no task "own.yaml"'],
+    [["digits", "--json", "nowhere/x.json"], "nowhere/x.json: cannot be written: nowhere is not there"],
     [["digits", "--shots", "3"], "--shots: is of few-shot, not of zero-shot"],
   ])("refuses %j in one line", async (said, message) => {
     const { status, err } = await run(args(...said));
@@ -240,6 +242,27 @@ describe("clip-ts eval", () => {
     expect(status).toBe(1);
     expect(err).toBe(`clip-ts: ${pictures}: expected a folder of pictures for each class, got none\n`);
   });
+
+  it("killed in the middle goes on where it was, to the same figures", async () => {
+    const [json, other] = [join(place, "killed.json"), join(place, "whole.json")];
+    const own = join(place, "killed-cache");
+    const command = ["eval", model, "digits", "--template", "{}", "--threads", "1", "--json", json];
+    const first = start([...command, "--cache", own]);
+    const kept = async (): Promise<string[]> =>
+      (await readdir(own, { recursive: true }).catch(() => [])).filter((name) => /\d{6}\.safetensors$/.test(name));
+    while (first.running() && (await kept()).length === 0) await pause(5);
+    first.kill("SIGKILL");
+    expect((await first.outcome).status).toBe("SIGKILL");
+    const before = (await kept()).length;
+    expect(before).toBeGreaterThan(0);
+    expect(before).toBeLessThan(4);
+    const { status, err } = await run([...command, "--cache", own]);
+    expect(status, err).toBe(0);
+    expect((await kept()).length).toBe(4);
+    await run([...command.slice(0, -1), other, "--cache", join(place, "fresh-cache")]);
+    const [resumed, whole] = [await readResults(json), await readResults(other)];
+    expect({ ...resumed[0], seconds: 0 }).toEqual({ ...whole[0], seconds: 0 });
+  }, 120_000);
 
   it("lists the paper's data sets and the kinds without a model", async () => {
     const { status, out } = await run(["eval", "--list", "--data", "nowhere"]);

@@ -1,5 +1,5 @@
 /** A task's splits, seeds and kept features as an evaluator gets them. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -95,6 +95,21 @@ it("gives the same figures again, and says where a split is missing", async () =
   await expect(evaluate(micro.clip, { ...task, classNames: ["a", "b"] }, options)).rejects.toThrow(
     `colours: expected names for ${COLOUR_NAMES.length} classes, got 2`,
   );
+});
+
+it("of pictures with several labels gives the metric of those, and no confusion", async () => {
+  const folder = join(place, "several");
+  await mkdir(folder, { recursive: true });
+  await cp(new URL("../../golden/tasks/several.tar", import.meta.url), join(folder, "0.tar"));
+  await cp(new URL("../../golden/tasks/wds/classnames.txt", import.meta.url), join(folder, "classnames.txt"));
+  const several: Task = { name: "several", metric: "11-point mAP", templates: ["a {}"], test: { kind: "wds", folder } };
+  const [result] = await evaluate(micro.clip, several, { cache: join(place, "cache") });
+  expect(result?.figures.map(({ name, samples }) => [name, samples])).toEqual([["11-point mAP", 3]]);
+  // All three have the first class, and none the last; of the second it depends.
+  expect(result?.figures[0]?.value).toBeGreaterThan(0.65);
+  expect(result?.details?.confusion).toBeUndefined();
+  const accuracy = evaluate(micro.clip, { ...several, metric: "accuracy" }, { cache: join(place, "cache") });
+  await expect(accuracy).rejects.toThrow("several: pictures have several labels: expected the metric 11-point mAP");
 });
 
 it("stops with the signal's reason", async () => {

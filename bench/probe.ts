@@ -1,16 +1,17 @@
 /**
  * One evaluation of the linear probe's loss and gradient: in double precision in this thread, on the engine with features that stay
- * there, and with features that are read again each time; beside scikit-learn's (`bench/python/probe.py`), which is given the same
- * numbers. What a million rows and 1,000 classes take follows from it, since the work is rows times classes times width.
+ * there, and with features that are read again each time; beside scikit-learn's (`python/probe_peer.py`), which gets the same numbers. What a million rows and 1,000 classes take follows from it, since the work is rows times classes times width.
  *
- *     npm run build && npx tsc -p bench/tsconfig.json && node dist/bench/probe.js --rows 32768 --classes 1000
+ *     npm run build && npx tsc -p bench/tsconfig.json && node dist/bench/probe.js --python bench/python/.venv/bin/python
  */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createOnnxEngine } from "../src/engine/onnx/onnx-engine.ts";
 import { onEngine } from "../src/eval/probe/engine-loss.ts";
 import { IN_DOUBLE_PRECISION, type LinearArithmetic } from "../src/eval/probe/softmax-loss.ts";
 import { memoryMatrix } from "../src/eval/tasks/features.ts";
-import { say, whole } from "./command.ts";
+import { root, say, whole } from "./command.ts";
 
 const { values } = parseArgs({
   options: {
@@ -18,12 +19,13 @@ const { values } = parseArgs({
     classes: { type: "string", default: "1000" },
     width: { type: "string", default: "512" },
     rounds: { type: "string", default: "5" },
+    python: { type: "string" },
   },
 });
-const rows = whole("--rows", values.rows);
-const classes = whole("--classes", values.classes);
-const width = whole("--width", values.width);
-const rounds = whole("--rounds", values.rounds);
+const rows = whole("rows", values.rows);
+const classes = whole("classes", values.classes);
+const width = whole("width", values.width);
+const rounds = whole("rounds", values.rounds);
 
 /** What the paper's largest probe would have: ImageNet's. */
 const LARGEST = { rows: 1_000_000, classes: 1000 };
@@ -65,3 +67,8 @@ const streamed = onEngine(engine, { residentBytes: 0 });
 await measure(`${engine.name}, features read again`, streamed, 1);
 await streamed.close();
 await engine.close();
+
+if (values.python !== undefined) {
+  const args = [join(root, "bench", "python", "probe_peer.py"), ...[rows, classes, width, rounds].map(String)];
+  spawnSync(values.python, args, { stdio: ["ignore", "inherit", "inherit"] });
+}

@@ -50,7 +50,7 @@ export const evaluateFewShot: Evaluator = async (context) => {
           ...(signal ? { signal } : {}),
         };
         const answer = await FEW_SHOT_METHODS[method](problem);
-        values.push(criterion(answer.scores, test.labels));
+        values.push(criterion(answer.scores, test));
         const predicted = predictedOf(answer.scores, classes);
         right.push(Uint8Array.from(predicted, (label, row) => (label === test.labels[row] ? 1 : 0)));
         chosen.push({ method, examples: count, seed, ...answer.chosen });
@@ -59,7 +59,7 @@ export const evaluateFewShot: Evaluator = async (context) => {
       found.push({ method, shots: count, values, right: task.metric === "accuracy" ? right : [] });
     }
   const metric = task.metric === "accuracy" ? "top-1" : task.metric;
-  const zeroShot = criterion(test.zeroShot, test.labels);
+  const zeroShot = criterion(test.zeroShot, test);
   const settings = {
     ...{ shots, seeds, methods, templates: [...templates], chosen },
     validation: `as many examples as are learned from, at most ${MOST_VALIDATION} of each class`,

@@ -91,7 +91,7 @@ export const FEW_SHOT_METHODS = {
         epochs: perClass < 2 ? 50 : perClass < 8 ? 100 : 200, // the paper's
         seed,
         onEpoch: async (epoch, rows) => {
-          const score = criterion(await logitsOf(validation, rows), validation.labels);
+          const score = criterion(await logitsOf(validation, rows), validation);
           if (!best || score >= best.score) best = { epoch, score, rows };
         },
         ...(signal ? { signal } : {}),
@@ -114,7 +114,7 @@ const cacheOf = ({ clip, classNames, examples }: FewShotProblem) => ({
 /** Tip-Adapter's strengths that do best on validation. */
 async function searched({ clip, validation, criterion }: FewShotProblem, cache: ExampleCache) {
   const cosines = await exampleCosines(clip.engine, validation.projected, cache);
-  return searchTip(cosines, cache, validation.zeroShot, (logits) => criterion(logits, validation.labels));
+  return searchTip(cosines, cache, validation.zeroShot, (logits) => criterion(logits, validation));
 }
 
 /** A linear probe of the examples; they are few on purpose: those of validation only choose. */

@@ -172,7 +172,7 @@ function weightsBetween(name: TuningName, problem: Problem, tuned: HostTensors, 
       const features = name === "image locked" ? await kept.read(0, kept.count) : await encoded(problem[split]);
       const cosines = await exampleCosines(engine, features, { keys: await keys(), width });
       const scores = cosines.map((cosine) => scale * cosine);
-      return criterionOf(task.metric)(scores, problem[split].labels);
+      return criterionOf(task.metric)(scores, problem[split]);
     },
     close: () => towers.close(),
   };

@@ -25,7 +25,7 @@ export const evaluateSupervised: Evaluator = async (context) => {
         ...(signal ? { signal } : {}),
         onStep: (done, total) => context.progress(`supervised, rate ${rate}`, done, total),
       });
-      const score = criterion(await model.scores(validation), validation.labels);
+      const score = criterion(await model.scores(validation), validation);
       tried.push({ rate, validation: score });
       const worse = best && score <= best.score ? model : best?.model;
       if (!best || score > best.score) best = { model, rate, score };

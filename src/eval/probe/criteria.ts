@@ -17,9 +17,8 @@ export function predictedOf(scores: Float32Array, classes: number): Int32Array {
   return predicted;
 }
 
-/** @throws one line if the metric is none of single labels */
-export function criterionOf(metric: MetricName): Criterion {
-  if (metric === "11-point mAP")
-    throw new Error("11-point mAP: pictures with several labels have no probe and no few-shot classifier here");
-  return (scores, labels) => statisticOf(metric, scoredFrom({ labels }, scores))(allRows(labels.length));
-}
+/** The task's metric. */
+export const criterionOf =
+  (metric: MetricName): Criterion =>
+  (scores, truth) =>
+    statisticOf(metric, scoredFrom(truth, scores))(allRows(truth.labels.length));

@@ -2,12 +2,23 @@
 import { mapAhead } from "../../ahead.ts";
 import type { Engine, HostTensors, Program, State } from "../../engine/engine.ts";
 import {
+  abs,
+  add,
+  compare,
   crossEntropy,
+  exp,
   type Graph,
   gradients,
   hostTensor,
   linear,
+  log,
+  max,
   mul,
+  neg,
+  reduceSum,
+  select,
+  sub,
+  type Tensor,
   type TensorType,
   trace,
 } from "../../graph/index.ts";
@@ -33,10 +44,10 @@ const AHEAD = 2;
 export function onEngine(engine: Engine, options: EngineArithmeticOptions = {}): LinearArithmetic {
   const { residentBytes = 2 ** 31 } = options;
   const programs = new Map<string, Promise<Program>>();
-  const compiled = (graph: Graph, key: string): Promise<Program> => {
+  const compiled = (graph: () => Graph, key: string): Promise<Program> => {
     const known = programs.get(key);
     if (known) return known;
-    const program = engine.compile(graph, { state: ["features", "labels"] });
+    const program = engine.compile(graph(), { state: ["features", "labels"] });
     program.catch(() => programs.delete(key));
     programs.set(key, program);
     return program;
@@ -49,17 +60,21 @@ export function onEngine(engine: Engine, options: EngineArithmeticOptions = {}):
     const { count, width } = data.rows;
     const size = blockFor(classes);
     const starts = Array.from({ length: Math.ceil(count / size) }, (_, i) => i * size);
+    const link = data.several ? "sigmoid" : "softmax";
     const load = async (start: number): Promise<State> => {
       const rows = Math.min(size, count - start);
       const features = hostTensor("f32", [rows, width], await data.rows.read(start, start + rows));
-      const labels = hostTensor("i32", [rows], data.labels.subarray(start, start + rows));
+      const several = data.several?.subarray(start * classes, (start + rows) * classes);
+      const labels = several
+        ? hostTensor("f32", [rows, classes], Float32Array.from(several))
+        : hostTensor("i32", [rows], data.labels.slice(start, start + rows));
       return engine.createState({ features, labels });
     };
     const resident = 4 * count * width <= residentBytes ? await Promise.all(starts.map(load)) : undefined;
     const run = async (start: number, index: number, at: HostTensors): Promise<HostTensors> => {
       const rows = Math.min(size, count - start);
-      const key = `loss ${rows} ${width} ${classes}`;
-      const program = await compiled(lossGraph(rows, width, classes), key);
+      const key = `${link} ${rows} ${width} ${classes}`;
+      const program = await compiled(() => lossGraph(rows, width, classes, link), key);
       const held = resident?.[index];
       if (held) return program.run(at, held);
       const state = await load(start);
@@ -70,7 +85,7 @@ export function onEngine(engine: Engine, options: EngineArithmeticOptions = {}):
       }
     };
     return {
-      ...{ rows: count, classes, width, noise: NOISE },
+      ...{ rows: count, classes, width, noise: NOISE, link },
       evaluate: async (weights, gradient) => {
         const at = parametersOf(weights, width, classes);
         gradient.fill(0);
@@ -96,7 +111,7 @@ export function onEngine(engine: Engine, options: EngineArithmeticOptions = {}):
     const run = async (start: number) => {
       const count = Math.min(size, rows.count - start);
       const program = await compiled(
-        scoresGraph(count, rows.width, classes),
+        () => scoresGraph(count, rows.width, classes),
         `scores ${count} ${rows.width} ${classes}`,
       );
       const state = await engine.createState({
@@ -135,14 +150,22 @@ function signature(rows: number, width: number, classes: number) {
   return { features: typed(rows, width), weight: typed(classes, width), bias: typed(classes) };
 }
 
-function lossGraph(rows: number, width: number, classes: number): Graph {
-  const labels: TensorType = { dtype: "i32", shape: [rows] };
+function lossGraph(rows: number, width: number, classes: number, link: SoftmaxLoss["link"]): Graph {
+  const labels: TensorType =
+    link === "sigmoid" ? { dtype: "f32", shape: [rows, classes] } : { dtype: "i32", shape: [rows] };
   return trace({ ...signature(rows, width, classes), labels }, (x) => {
-    const loss = mul(crossEntropy(linear(x.features, x.weight, x.bias), x.labels), rows);
+    const logits = linear(x.features, x.weight, x.bias);
+    const loss = link === "sigmoid" ? questions(logits, x.labels) : mul(crossEntropy(logits, x.labels), rows);
     const [weight, bias] = gradients(loss, [x.weight, x.bias]);
     if (!weight || !bias) throw new Error("softmax regression: no gradient");
     return { loss, weight, bias };
   });
+}
+
+/** Of labels 1, 0 and -1, which is not counted: log(1 + exp(z)) - label z, whose exponent is never positive as it is computed. */
+function questions(z: Tensor, labels: Tensor): Tensor {
+  const softplus = add(max(z, 0), log(add(exp(neg(abs(z))), 1)));
+  return reduceSum(select(compare(labels, "ge", 0), sub(softplus, mul(labels, z)), 0));
 }
 
 const scoresGraph = (rows: number, width: number, classes: number): Graph =>

@@ -9,11 +9,11 @@ import type { LabelledRows } from "./feature-rows.ts";
 import { type LinearProbe, linearProbe } from "./linear-probe.ts";
 import type { LinearArithmetic } from "./softmax-loss.ts";
 
-/** Features before the projection, with their labels. @throws one line if pictures have several labels */
-export function pooledRows(features: FeatureSet, name: string): LabelledRows {
-  if (features.several) throw new Error(`${name}: pictures have several labels: there is no linear probe of them here`);
-  return { rows: features.pooled, labels: features.labels };
-}
+/** Features before the projection, with their labels. */
+const pooledRows = ({ pooled, labels, several }: FeatureSet): LabelledRows => ({
+  ...{ rows: pooled, labels },
+  ...(several ? { several } : {}),
+});
 
 export const evaluateLinearProbe: Evaluator = async (context) => {
   const begun = performance.now();
@@ -26,7 +26,7 @@ export const evaluateLinearProbe: Evaluator = async (context) => {
   ];
   const arithmetic = arithmeticFor(context.clip.engine, train.count * train.pooled.width * classes);
   try {
-    const probe = await linearProbe(pooledRows(train, task.name), pooledRows(validation, task.name), classes, {
+    const probe = await linearProbe(pooledRows(train), pooledRows(validation), classes, {
       criterion: criterionOf(task.metric),
       arithmetic,
       ...(context.signal ? { signal: context.signal } : {}),

@@ -1,11 +1,16 @@
 /** Labelled features that a classifier learns from, in memory or on disk, read by blocks. */
 import type { FeatureMatrix } from "../tasks/features.ts";
 
-/** Rows with the class of each. */
-export interface LabelledRows {
-  readonly rows: FeatureMatrix;
+/** What rows are. */
+export interface Truth {
   /** [count], each 0 .. classes - 1. */
   readonly labels: Int32Array;
+  /** Where a row may be of several classes, in place of its label, [count, classes]: 1 it is, 0 it is not, -1 not counted. */
+  readonly several?: Int8Array;
+}
+
+export interface LabelledRows extends Truth {
+  readonly rows: FeatureMatrix;
 }
 
 /** Rows one behind the other, such as training and validation for the last fit. */
@@ -33,10 +38,22 @@ export function stackedRows(parts: readonly FeatureMatrix[]): FeatureMatrix {
 }
 
 /** Labelled rows one behind the other. */
-export const stacked = (parts: readonly LabelledRows[]): LabelledRows => ({
-  rows: stackedRows(parts.map(({ rows }) => rows)),
-  labels: Int32Array.from(parts.flatMap(({ labels }) => [...labels])),
-});
+export function stacked(parts: readonly LabelledRows[]): LabelledRows {
+  const rows = stackedRows(parts.map((part) => part.rows));
+  const labels = new Int32Array(rows.count);
+  const several = parts.flatMap((part) => part.several ?? []);
+  if (several.length > 0 && several.length !== parts.length)
+    throw new Error("features: expected rows of one class each or of several, got both");
+  const all = new Int8Array(several.reduce((sum, { length }) => sum + length, 0));
+  let [at, begin] = [0, 0];
+  for (const part of parts) {
+    labels.set(part.labels, at);
+    at += part.labels.length;
+    all.set(part.several ?? [], begin);
+    begin += part.several?.length ?? 0;
+  }
+  return { rows, labels, ...(several.length > 0 ? { several: all } : {}) };
+}
 
 /** Some rows [numbers.length, width], in the order of their numbers; read in the order in which they stand. */
 export async function pickedRows(rows: FeatureMatrix, numbers: readonly number[]): Promise<Float32Array> {
@@ -61,9 +78,12 @@ export async function* blocksOf(
 }
 
 /** Refuses labels that are no class, and classes or rows that do not fit together. */
-export function checkLabels({ rows, labels }: LabelledRows, classes: number): void {
+export function checkLabels({ rows, labels, several }: LabelledRows, classes: number): void {
+  if (several && several.length !== rows.count * classes)
+    throw new Error(`features: expected ${rows.count} x ${classes} labels, got ${several.length}`);
   if (labels.length !== rows.count)
     throw new Error(`features: expected a label for each of ${rows.count} rows, got ${labels.length}`);
+  if (several) return;
   for (const [i, label] of labels.entries())
     if (!(label >= 0 && label < classes))
       throw new Error(`features: row ${i} has label ${label}, expected one of 0 .. ${classes - 1}`);

@@ -1,11 +1,11 @@
 /** Linear probes (CLIP, appendix A.3): a classifier on features, its penalty chosen on validation, fitted again on all that may be learned from. */
-import { type LabelledRows, stacked } from "./feature-rows.ts";
+import { type LabelledRows, stacked, type Truth } from "./feature-rows.ts";
 import { LAMBDAS, searchLambda, type Tried } from "./lambda-search.ts";
 import { IN_DOUBLE_PRECISION, type LinearArithmetic } from "./softmax-loss.ts";
 import { fitSoftmax } from "./softmax-regression.ts";
 
-/** How good scores [rows, classes] are for labels [rows]; the higher the better. */
-export type Criterion = (scores: Float32Array, labels: Int32Array) => number;
+/** How good scores [rows, classes] are for what the rows are; the higher the better. */
+export type Criterion = (scores: Float32Array, truth: Truth) => number;
 
 export interface LinearProbeOptions {
   /** What lambda is chosen by, on validation. */
@@ -60,7 +60,7 @@ export async function linearProbe(
     ...(signal ? { signal } : {}),
   };
   const scoreOf = async (weights: Float64Array): Promise<number> =>
-    criterion(await arithmetic.scores(validation.rows, weights, classes), validation.labels);
+    criterion(await arithmetic.scores(validation.rows, weights, classes), validation);
   const fits: Fit[] = [];
   const known = new Map<number, Float64Array>();
   const loss = await arithmetic.loss(train, classes);

@@ -5,8 +5,12 @@
 import type { FeatureMatrix } from "../tasks/features.ts";
 import { blocksOf, checkLabels, type LabelledRows } from "./feature-rows.ts";
 
-/** The sum over all rows of -log softmax(W x + b)[label]. */
+/**
+ * The sum over all rows of -log softmax(W x + b)[label]. Where rows may be of several classes, each class is a question of its own
+ * (one against the rest): the sum over rows and classes of log(1 + exp(-z)) where it is, of log(1 + exp(z)) where it is not.
+ */
 export interface SoftmaxLoss {
+  readonly link: "softmax" | "sigmoid";
   readonly rows: number;
   readonly classes: number;
   readonly width: number;
@@ -39,7 +43,7 @@ export const IN_DOUBLE_PRECISION: LinearArithmetic = {
     checkLabels(data, classes);
     const { count, width } = data.rows;
     return {
-      ...{ rows: count, classes, width, noise: 0 },
+      ...{ rows: count, classes, width, noise: 0, link: data.several ? "sigmoid" : "softmax" },
       evaluate: async (weights, gradient) => {
         gradient.fill(0);
         const logits = new Float64Array(classes);
@@ -48,10 +52,13 @@ export const IN_DOUBLE_PRECISION: LinearArithmetic = {
           for (let row = 0; row < rows; row++) {
             const x = features.subarray(row * width, (row + 1) * width);
             affine(weights, x, logits);
-            const label = data.labels[start + row] ?? 0;
-            total -= logits[label] ?? 0;
-            total += toSoftmax(logits);
-            logits[label] = (logits[label] ?? 0) - 1; // now the slope of the loss to the logits
+            if (data.several) total += questioned(logits, data.several, (start + row) * classes);
+            else {
+              const label = data.labels[start + row] ?? 0;
+              total -= logits[label] ?? 0;
+              total += toSoftmax(logits);
+              logits[label] = (logits[label] ?? 0) - 1; // now the slope of the loss to the logits
+            }
             addOuter(gradient, logits, x);
           }
         return total;
@@ -103,6 +110,17 @@ function toSoftmax(logits: Float64Array): number {
   }
   for (let c = 0; c < logits.length; c++) logits[c] = (logits[c] ?? 0) / sum;
   return highest + Math.log(sum);
+}
+
+/** The loss of a row's questions; its slopes to the logits take their place. */
+function questioned(logits: Float64Array, several: Int8Array, at: number): number {
+  let loss = 0;
+  for (let c = 0; c < logits.length; c++) {
+    const [z, is] = [logits[c] ?? 0, several[at + c] ?? -1];
+    if (is >= 0) loss += Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))) - is * z;
+    logits[c] = is < 0 ? 0 : 1 / (1 + Math.exp(-z)) - is;
+  }
+  return loss;
 }
 
 /** Adds slopes x^T to W's part and the slopes to b's. */

@@ -29,7 +29,7 @@ export async function fitSoftmax(loss: SoftmaxLoss, options: RegressionOptions):
   if (!(lambda >= 0)) throw new Error(`softmax regression: expected a lambda of at least 0, got ${lambda}`);
   if (prior && prior.length !== penalised)
     throw new Error(`softmax regression: expected a prior of ${classes} x ${width} numbers, got ${prior.length}`);
-  const strength = classes === 2 ? 2 * lambda : lambda;
+  const strength = classes === 2 && loss.link === "softmax" ? 2 * lambda : lambda;
   const initial = start ?? new Float64Array(penalised + classes);
   if (!start && prior) initial.set(prior);
   if (initial.length !== penalised + classes)

@@ -13,7 +13,7 @@ import { criterionOf, predictedOf } from "../../../src/eval/probe/criteria.ts";
 import { floats, goldenTensors } from "../probe/golden.ts";
 
 const [WIDTH, CLASSES, SHOTS] = [48, 12, 4];
-const accuracy = criterionOf("accuracy");
+const accuracy = (scores: Float32Array, labels: Int32Array): number => criterionOf("accuracy")(scores, { labels });
 let tensor: Awaited<ReturnType<typeof goldenTensors>>;
 let cache: ExampleCache;
 let zeroShot: Float32Array;

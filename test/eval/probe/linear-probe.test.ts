@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { createReferenceEngine } from "../../../src/engine/reference/reference-engine.ts";
+import { criterionOf } from "../../../src/eval/probe/criteria.ts";
 import { onEngine } from "../../../src/eval/probe/engine-loss.ts";
-import { type LabelledRows, stacked, stackedRows } from "../../../src/eval/probe/feature-rows.ts";
+import { type LabelledRows, pickedRows, stacked, stackedRows } from "../../../src/eval/probe/feature-rows.ts";
 import { LAMBDAS, searchLambda } from "../../../src/eval/probe/lambda-search.ts";
+import { linearProbe } from "../../../src/eval/probe/linear-probe.ts";
 import { IN_DOUBLE_PRECISION } from "../../../src/eval/probe/softmax-loss.ts";
 import { fitSoftmax } from "../../../src/eval/probe/softmax-regression.ts";
 import { memoryMatrix } from "../../../src/eval/tasks/features.ts";
@@ -180,6 +182,64 @@ describe("the loss's gradient", () => {
     const gradient = new Float64Array(4);
     expect(await loss.evaluate(Float64Array.of(1, -1, 0, 0), gradient)).toBe(0);
     expect(await loss.evaluate(Float64Array.of(-1, 1, 0, 0), gradient)).toBe(4000);
+  });
+});
+
+describe("one class against the rest", () => {
+  /** Two questions: whether a row is of the first five classes, and whether it is of an even one. */
+  const questions = ({ rows, labels }: LabelledRows): LabelledRows => ({
+    ...{ rows, labels },
+    several: Int8Array.from({ length: 2 * labels.length }, (_, i) => {
+      const label = labels[i >> 1] ?? 0;
+      if (label === 9) return -1;
+      return i % 2 === 0 ? Number(label < 5) : Number(label % 2 === 0);
+    }),
+  });
+
+  it("is two classes' softmax regression where there is one question", async () => {
+    const kept = [...train.labels.keys()].filter((i) => (train.labels[i] ?? 9) < 2);
+    const rows = memoryMatrix(await pickedRows(train.rows, kept), train.rows.width);
+    const labels = Int32Array.from(kept, (i) => train.labels[i] ?? 9);
+    const one = await IN_DOUBLE_PRECISION.loss({ rows, labels, several: Int8Array.from(labels) }, 1);
+    const { weights } = await fitSoftmax(one, { lambda: 1 / 0.5, gradientTolerance: 1e-9 });
+    for (const [i, expected] of tensor("two.coef").data.entries())
+      expect(Math.abs((weights[i] ?? 9) - expected)).toBeLessThan(1e-5);
+    expect(Math.abs((weights.at(-1) ?? 9) - (tensor("two.intercept").data[0] ?? 9))).toBeLessThan(1e-5);
+  });
+
+  it("is the same on an engine, leaves out what is not counted and does not overflow", async () => {
+    const engine = createReferenceEngine();
+    const data = questions(train);
+    const weights = Float64Array.from({ length: 2 * 65 }, (_, i) => Math.fround(3 * Math.sin(i)));
+    const [one, other] = [await IN_DOUBLE_PRECISION.loss(data, 2), await onEngine(engine).loss(data, 2)];
+    const [exact, found] = [new Float64Array(130), new Float64Array(130)];
+    const value = await one.evaluate(weights, exact);
+    expect(Math.abs((await other.evaluate(weights, found)) / value - 1)).toBeLessThan(1e-6);
+    const largest = Math.max(...exact.map(Math.abs));
+    for (const [i, g] of exact.entries()) expect(Math.abs((found[i] ?? 9e9) - g) / largest).toBeLessThan(1e-5);
+    const counted = [...train.labels.keys()].filter((i) => train.labels[i] !== 9);
+    const some = await IN_DOUBLE_PRECISION.loss(
+      questions({
+        rows: memoryMatrix(await pickedRows(train.rows, counted), 64),
+        labels: Int32Array.from(counted, (i) => train.labels[i] ?? 9),
+      }),
+      2,
+    );
+    expect((await some.evaluate(weights, found)) / value).toBeCloseTo(1, 12);
+    const steep = await one.evaluate(
+      weights.map((w) => 1e4 * w),
+      found,
+    );
+    expect(Number.isFinite(steep)).toBe(true);
+    await engine.close();
+  });
+
+  it("is searched and fitted as any probe, by mean average precision", async () => {
+    const options = { criterion: criterionOf("11-point mAP"), lambdas: [1e-2, 1, 1e2, 1e4] };
+    const { score, weights } = await linearProbe(questions(train), questions(validation), 2, options);
+    expect(score).toBeGreaterThan(0.7);
+    const scores = await IN_DOUBLE_PRECISION.scores(test.rows, weights, 2);
+    expect(criterionOf("11-point mAP")(scores, questions(test))).toBeGreaterThan(0.7);
   });
 });
 

@@ -4,7 +4,7 @@ import { type RgbImage, renderSvg } from "../image/index.ts";
 import type { PairSource } from "./source.ts";
 import { readSvgRecord, type SvgRecord } from "./svg-record.ts";
 
-/** Where Debian's package `openclipart-svg` puts it: 7,458 drawings in the public domain, 2,600 of them with titles of their own. */
+/** Where Debian's package `openclipart-svg` puts it: 7,458 drawings in the public domain, 2,331 of them with titles of their own. */
 export const CLIP_ART_FOLDER = "/usr/share/openclipart/svg";
 
 export interface ClipArt extends SvgRecord {

@@ -1,4 +1,5 @@
 /** Pictures with captions, for retrieval. */
+import { basename } from "node:path";
 import type { ImageInput } from "../clip.ts";
 import { CLIP_ART_FOLDER, openClipArt, openSource } from "../data/index.ts";
 import { contentHash, type HashOptions, hashOf } from "./tasks/content-hash.ts";
@@ -34,7 +35,7 @@ export async function openCaptions(said: string, side: number, options: HashOpti
   }
   const files = Array.from({ length: source.length }, (_, i) => source.file?.(i) ?? "");
   const hash = await contentHash("captioned pictures", files, options);
-  const images = unlabelled(source.name, source.length, hash, source.image, source.describe);
+  const images = unlabelled(basename(said), source.length, hash, source.image, source.describe);
   return { images, captions, owners: Int32Array.from(owners), areNames: false };
 }
 
@@ -45,7 +46,7 @@ async function clipArtCaptions(folder: string, size: number, options: HashOption
   const hash = hashOf("clip art", size, await contentHash("svg", files, options));
   const name = (index: number): string => set.drawings[index]?.name ?? "";
   return {
-    images: unlabelled(set.name, set.drawings.length, hash, (index) => set.image(index), name),
+    images: unlabelled("open-clip-art", set.drawings.length, hash, (index) => set.image(index), name),
     captions: set.drawings.map(({ title }) => title),
     owners: Int32Array.from(set.drawings, (_, i) => i),
     areNames: true,

@@ -6,7 +6,7 @@ import { thumbnail } from "./outcome.ts";
 import type { EvalDetails, Figure } from "./result.ts";
 import { type Ranks, recall, retrievalRanks } from "./retrieval.ts";
 import { engineProducts } from "./retrieval-products.ts";
-import { dataOf, numberOption, resultOf, singleLabels, textWeights } from "./shift/evaluated.ts";
+import { dataOf, numberOption, resultOf, singleLabels, textWeights } from "./shift/evaluation-parts.ts";
 import { type FeatureMatrix, type FeatureSet, memoryMatrix, normalizedMatrix } from "./tasks/features.ts";
 import type { LabelledImages } from "./tasks/task.ts";
 
@@ -54,7 +54,8 @@ export const evaluateRetrieval: Evaluator = async (context) => {
   return [
     resultOf(context, {
       kind: "retrieval",
-      data: dataOf(images, set.unreadable.length),
+      ...(options.captions !== undefined && { task: images.name }),
+      data: { ...dataOf(images, set.unreadable.length), classes: captions.length },
       figures: [
         ...figuresOf(`${first.name} to ${second.name}`, ranks.textToImage, seed),
         ...figuresOf(`${second.name} to ${first.name}`, ranks.imageToText, seed),

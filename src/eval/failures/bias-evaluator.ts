@@ -2,7 +2,7 @@ import { openEmoji } from "../../data/index.ts";
 import { bootstrap } from "../bootstrap.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
 import type { Figure } from "../result.ts";
-import { dataOf, eachRow, nearest, resultOf, singleLabels, textWeights } from "../shift/evaluated.ts";
+import { dataOf, eachRow, nearest, resultOf, singleLabels, textWeights } from "../shift/evaluation-parts.ts";
 import { type Association, association, leaning } from "./association.ts";
 import { AUDITS, type Audit, type Imbalance, imbalances, mentions } from "./term-groups.ts";
 

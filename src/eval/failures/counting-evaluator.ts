@@ -4,7 +4,7 @@ import type { RgbImage } from "../../image/index.ts";
 import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
 import type { EvalDetails, EvalResult, Figure } from "../result.ts";
-import { dataOf, eachRow, nearest, numberOption, resultOf, textWeights } from "../shift/evaluated.ts";
+import { dataOf, eachRow, nearest, numberOption, resultOf, textWeights } from "../shift/evaluation-parts.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 import { canvas, counted, isNoun, type Noun, NUMBERS } from "./counting.ts";
 
@@ -27,14 +27,14 @@ interface Answer {
 export const evaluateCounting: Evaluator = async (context) => {
   const most = numberOption(context, "most", 6, 2);
   if (most > NUMBERS.length) throw new Error(`--most: expected at most ${NUMBERS.length}, got ${most}`);
-  const plan = { most, repeats: numberOption(context, "repeats", 3, 1), seed: context.seed };
+  const plan = { most, repeats: numberOption(context, "repeats", 3, 1), seed: context.seed, vendor: heldOutVendorName };
   const set = await openEmoji();
   try {
     const things = set.drawings.flatMap(({ vendor, concept }, drawing): Thing[] => {
       const name = set.concepts[concept]?.name ?? "";
       return vendor === heldOutVendorName && isNoun(name) ? [{ noun: name, image: set.image(drawing) }] : [];
     });
-    return [await countThings(context, things, plan, `counted emoji of ${heldOutVendorName}`)];
+    return [await countThings(context, things, plan, "counted-emoji")];
   } finally {
     set.close();
   }
@@ -51,6 +51,8 @@ export interface CountingPlan {
   /** Pictures of each thing and number. */
   readonly repeats: number;
   readonly seed: number;
+  /** Whose drawings they are. */
+  readonly vendor?: string;
 }
 
 /** What a model says of things that are counted. */
@@ -76,9 +78,16 @@ export async function countThings(
   });
   return resultOf(context, {
     kind: "counting",
+    task: name,
     data: dataOf(images, set.unreadable.length),
     figures: figuresOf(answers, most, context.seed),
-    settings: { templates: [...context.templates], most, repeats, things: things.map(({ noun }) => noun) },
+    settings: {
+      templates: [...context.templates],
+      most,
+      repeats,
+      things: things.map(({ noun }) => noun),
+      vendor: plan.vendor ?? "",
+    },
     details: detailsOf(answers, most),
     started,
   });

@@ -3,7 +3,7 @@ import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import { classWeights } from "../class-weights.ts";
 import type { Evaluator } from "../evaluator.ts";
 import type { Figure } from "../result.ts";
-import { dataOf, eachRow, numberOption, resultOf, singleLabels } from "../shift/evaluated.ts";
+import { dataOf, eachRow, numberOption, resultOf, singleLabels } from "../shift/evaluation-parts.ts";
 
 /** Two classes that are easily taken for each other. */
 export interface Pair {

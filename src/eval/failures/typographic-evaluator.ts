@@ -5,7 +5,15 @@ import { classWeights } from "../class-weights.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
 import { numbersOption } from "../learning/options.ts";
 import type { EvalDetails, Figure } from "../result.ts";
-import { dataOf, eachRow, nearest, numberOption, resultOf, singleLabels, textWeights } from "../shift/evaluated.ts";
+import {
+  dataOf,
+  eachRow,
+  nearest,
+  numberOption,
+  resultOf,
+  singleLabels,
+  textWeights,
+} from "../shift/evaluation-parts.ts";
 import { pixelsOf } from "../tasks/labelled-images.ts";
 import type { LabelledImages } from "../tasks/task.ts";
 import {

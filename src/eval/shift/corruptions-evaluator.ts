@@ -13,7 +13,7 @@ import {
   relativeCorruptionError,
 } from "./corruption-error.ts";
 import { CORRUPTIONS, type Corruption, corrupt, SEVERITIES } from "./corruptions.ts";
-import { dataOf, predictions, resultOf, singleLabels } from "./evaluated.ts";
+import { dataOf, predictions, resultOf, singleLabels } from "./evaluation-parts.ts";
 import { corruptedSide, tableFor } from "./severity-tables.ts";
 
 /** Raised whenever a corruption comes out otherwise, so that features of the old pictures are not taken for the new ones'. */

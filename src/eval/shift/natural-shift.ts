@@ -13,7 +13,7 @@ import {
   type LogitLine,
   logitShare,
 } from "./effective-robustness.ts";
-import { eachRow, nearest, resultOf, singleLabels } from "./evaluated.ts";
+import { eachRow, nearest, resultOf, singleLabels } from "./evaluation-parts.ts";
 import { type PixelClassifier, pixelClassifiers } from "./pixel-classifiers.ts";
 
 /** Two sets of pictures of the same classes, by name, that differ in how these look. */

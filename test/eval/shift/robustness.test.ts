@@ -21,7 +21,7 @@ import {
   logitShare,
   sigmoid,
 } from "../../../src/eval/shift/effective-robustness.ts";
-import { nearest } from "../../../src/eval/shift/evaluated.ts";
+import { nearest } from "../../../src/eval/shift/evaluation-parts.ts";
 import { shiftResult } from "../../../src/eval/shift/natural-shift.ts";
 import { pixelClassifiers } from "../../../src/eval/shift/pixel-classifiers.ts";
 import { addRow, ridgeSums, solveRidge } from "../../../src/eval/shift/ridge.ts";

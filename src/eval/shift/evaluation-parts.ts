@@ -60,6 +60,8 @@ export function singleLabels(kind: string, { name, several }: LabelledImages): v
 
 export interface ResultParts {
   readonly kind: EvalKind;
+  /** Where it is not the task's own pictures that were used. @default the task's name */
+  readonly task?: string;
   readonly data: EvalResult["data"];
   readonly figures: readonly Figure[];
   readonly settings: EvalResult["settings"];
@@ -71,8 +73,8 @@ export interface ResultParts {
 export function resultOf(context: EvalContext, { started, ...parts }: ResultParts): EvalResult {
   const { clip, modelName, task, seed } = context;
   return {
-    ...parts,
     task: task.name,
+    ...parts,
     model: { name: modelName, fingerprint: clip.fingerprint },
     seed,
     versions: { "clip-ts": packageVersion(), node: process.versions.node, engine: clip.engine.name },

@@ -83,9 +83,10 @@ export const evaluateTypographic: Evaluator = async (context) => {
   const prompted = measured(test.attacked, prompt.weights);
   const mapped = measured(test.attacked, plain, repaired);
   const tuned = epochs > 0 ? await fineTuned(context, test.images, plain, rates, epochs) : undefined;
-  const { written, clean, word, control, fooled } = without;
+  const { written, unwritten, clean, word, control, fooled } = without;
   const figures: Figure[] = [
     { name: "attack rate", ...written, unit: "share" },
+    { name: "taken for that class without the word", ...unwritten, unit: "share" },
     { name: "top-1 without a word", ...clean, unit: "share" },
     { name: "top-1 with another class's name", ...word, unit: "share" },
     { name: "top-1 with random letters", ...control, unit: "share" },
@@ -194,8 +195,9 @@ interface Measured {
   readonly clean: Share;
   readonly word: Share;
   readonly control: Share;
-  /** Taken for the class that is written. */
+  /** Taken for the class that is written; and for the same one without it. */
   readonly written: Share;
+  readonly unwritten: Share;
   /** Of those that were right without the word, those that are wrong with it. */
   readonly fooled: Share;
 }
@@ -204,14 +206,17 @@ function measured(rows: readonly Attacked[], weights: readonly Float32Array[], r
   const all = rows.map(({ features, label, written }) => {
     const answer = (variant: Variant): number => nearest(repair(features[variant]), weights);
     const [clean, word, control] = [answer("clean"), answer("word"), answer("nonsense")];
-    return { clean: clean === label, word: word === label, control: control === label, written: word === written };
+    return {
+      ...{ clean: clean === label, word: word === label, control: control === label },
+      ...{ written: word === written, unwritten: clean === written },
+    };
   });
   const share = (count: number, samples: number): Share => {
     if (samples === 0) return { value: 0, low: 0, high: 1, samples };
     const { value, low, high } = accuracyInterval(count, samples);
     return { value, low, high, samples };
   };
-  const count = (name: "clean" | "word" | "control" | "written"): Share =>
+  const count = (name: "clean" | "word" | "control" | "written" | "unwritten"): Share =>
     share(all.filter((answers) => answers[name]).length, all.length);
   const known = all.filter(({ clean }) => clean);
   return {
@@ -219,6 +224,7 @@ function measured(rows: readonly Attacked[], weights: readonly Float32Array[], r
     word: count("word"),
     control: count("control"),
     written: count("written"),
+    unwritten: count("unwritten"),
     fooled: share(known.filter(({ word }) => !word).length, known.length),
   };
 }

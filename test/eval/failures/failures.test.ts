@@ -196,6 +196,7 @@ describe("evaluations", () => {
     expect(figure("top-1 with another class's name")?.value).toBe(0);
     expect(figure("top-1 with random letters")?.value).toBe(0);
     expect(figure("right answers lost to the word")?.value).toBe(1);
+    expect(figure("taken for that class without the word")?.value).toBe(0);
     // The written class is drawn from the other five.
     expect(Math.abs((figure("attack rate")?.value ?? 0) - 1 / 5)).toBeLessThan(0.2);
     expect(result?.settings.chosenOn).toMatch(/^a seeded half/);

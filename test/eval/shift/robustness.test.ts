@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -23,12 +23,13 @@ import {
 } from "../../../src/eval/shift/effective-robustness.ts";
 import { nearest } from "../../../src/eval/shift/evaluation-parts.ts";
 import { shiftResult } from "../../../src/eval/shift/natural-shift.ts";
+import { evaluateNaturalShift } from "../../../src/eval/shift/natural-shift-evaluator.ts";
 import { pixelClassifiers } from "../../../src/eval/shift/pixel-classifiers.ts";
 import { addRow, ridgeSums, solveRidge } from "../../../src/eval/shift/ridge.ts";
 import { tableFor } from "../../../src/eval/shift/severity-tables.ts";
 import { imageFeatures, memoryMatrix } from "../../../src/eval/tasks/features.ts";
 import type { LabelledImages } from "../../../src/eval/tasks/task.ts";
-import { type PreprocessConfig, preprocess } from "../../../src/image/index.ts";
+import { encodePng, type PreprocessConfig, preprocess } from "../../../src/image/index.ts";
 import { microClip, microContext, squares } from "../micro-context.ts";
 
 describe("errors under corruption", () => {
@@ -253,5 +254,33 @@ describe("the evaluation of corruptions", () => {
     await expect(shiftResult(knowing, { name: "x", base, shifted: other }, [])).rejects.toThrow(
       "share 0 names of classes",
     );
+  });
+
+  it("of a natural shift finds the other set by what it is called", async () => {
+    for (const [set, dark] of [
+      ["bright", 1],
+      ["dim", 0.5],
+    ] as const)
+      for (const [i, colour] of ["red", "blue", "green"].entries()) {
+        await mkdir(join(folder, set, colour), { recursive: true });
+        for (let n = 0; n < 2; n++) {
+          const data = new Uint8Array(16 * 16 * 3).map((_, k) => (k % 3 === i ? (200 + 10 * n) * dark : 30));
+          await writeFile(join(folder, set, colour, `${n}.png`), await encodePng({ width: 16, height: 16, data }));
+        }
+      }
+    const context = microContext(micro.clip, folder, {
+      task: { name: "bright", metric: "accuracy", test: { kind: "folder", folder: join(folder, "bright") } },
+      options: { shift: `folder:${join(folder, "dim")}` },
+    });
+    const [result] = await evaluateNaturalShift(context);
+    expect(result?.data).toMatchObject({ pictures: 12, classes: 3, unreadable: 0 });
+    expect(result?.figures.map(({ name }) => name)).toEqual([
+      "top-1 under shift",
+      "top-1 without shift",
+      "lost to the shift",
+    ]);
+    await expect(evaluateNaturalShift({ ...context, options: {} })).rejects.toThrow("no shift is known for bright");
+    const nowhere = { ...context, options: { shift: "folder:nowhere" } };
+    await expect(evaluateNaturalShift(nowhere)).rejects.toThrow("nowhere: there is no such file or folder");
   });
 });

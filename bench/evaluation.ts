@@ -80,10 +80,17 @@ function figureCell(figures: readonly Figure[]): string {
   return `${figureText({ ...figure, value: mean, low, high })}, ${values.length} seeds`;
 }
 
+/** By task, and where a task has several sets of pictures by those too. */
+function byData(results: readonly EvalResult[]): ReadonlyMap<string, readonly EvalResult[]> {
+  const hashes = grouped(results, ({ task }) => task);
+  const isOne = (task: string): boolean => new Set(hashes.get(task)?.map(({ data }) => data.hash)).size === 1;
+  return grouped(results, ({ task, data }) => (isOne(task) ? task : `${task}: ${data.name}`));
+}
+
 /** A row for each figure of each task, a column for each model; counts are in tables of their own. */
 function figureTable(results: readonly EvalResult[]): string[] {
   const models = [...new Set(results.map(({ model }) => model.name))];
-  const rows = [...grouped(results, ({ task }) => task)].flatMap(([task, ofTask]) => {
+  const rows = [...byData(results)].flatMap(([task, ofTask]) => {
     const names = new Set(
       ofTask.flatMap(({ figures }) => figures.flatMap(({ name, unit }) => (unit === "count" ? [] : [name]))),
     );

@@ -54,23 +54,24 @@ export interface CompareOptions {
 
 /** @throws one line if there is nothing to compare, or what has the same name was measured on other data */
 export function compareRuns(runs: readonly Run[], { seed = 0, anyKind = false }: CompareOptions = {}): Comparison {
-  const keyOf = ({ kind, task }: Named): string => (anyKind ? task : JSON.stringify([kind, task]));
-  const [first, ...others] = runs.map((run) => ({ ...run, byKey: keyed(run, keyOf) }));
+  const [first, ...others] = runs;
   if (!first || others.length === 0) throw new Error(`compare: expected two runs or more, got ${runs.length}`);
+  const isSame = (a: Named, b: Named): boolean => a.task === b.task && (anyKind || a.kind === b.kind);
+  for (const run of runs) checkOnce(run, isSame);
   const tasks: ComparedTask[] = [];
-  for (const [key, result] of first.byKey) {
-    const results = [result, ...others.map(({ byKey }) => byKey.get(key))];
-    for (const [i, other] of results.entries())
-      if (other) checkSameData(first.name, result, runs[i]?.name ?? "", other);
-    if (results.some((other, i) => i > 0 && other !== undefined)) tasks.push(comparedTask(results, seed));
+  const found = new Set<EvalResult>();
+  for (const own of first.results) {
+    const results = [own, ...others.map((other) => partner(first.name, own, other, isSame))];
+    if (results.every((result, i) => i === 0 || result === undefined)) continue;
+    tasks.push(comparedTask(results, seed));
+    for (const result of results) if (result) found.add(result);
   }
   if (tasks.length === 0) {
     const has = runs.map((run) => `${run.name} has ${run.results.map(nameOf).join(", ") || "nothing"}`);
     throw new Error(`compare: the runs have no evaluation in common: ${has.join("; ")}`);
   }
-  const shown = new Set(tasks.map(keyOf));
-  const alone = runs.flatMap((run) =>
-    run.results.filter((result) => !shown.has(keyOf(result))).map(({ kind, task }) => ({ run: run.name, kind, task })),
+  const alone = runs.flatMap(({ name, results }) =>
+    results.filter((result) => !found.has(result)).map(({ kind, task }) => ({ run: name, kind, task })),
   );
   return { runs: runs.map(({ name }) => name), tasks, alone };
 }
@@ -78,26 +79,31 @@ export function compareRuns(runs: readonly Run[], { seed = 0, anyKind = false }:
 type Named = Pick<EvalResult, "kind" | "task">;
 const nameOf = ({ kind, task }: Named): string => `${task} (${kind})`;
 
-function keyed({ name, results }: Run, keyOf: (result: Named) => string): ReadonlyMap<string, EvalResult> {
-  const found = new Map<string, EvalResult>();
-  for (const result of results) {
-    const key = keyOf(result);
-    const before = found.get(key);
-    if (before) {
-      const twice = before.kind === result.kind ? "twice" : `and ${nameOf(before)}`;
-      throw new Error(`compare: ${name} has ${nameOf(result)} ${twice}; keep one of them in a file of its own`);
-    }
-    found.set(key, result);
+/** Results of one task may differ in their data: natural shift has two. */
+function checkOnce({ name, results }: Run, isSame: (a: Named, b: Named) => boolean): void {
+  for (const [i, result] of results.entries()) {
+    const before = results.slice(0, i).find((one) => isSame(one, result) && one.data.hash === result.data.hash);
+    if (!before) continue;
+    const twice = before.kind === result.kind ? "twice" : `and ${nameOf(before)}`;
+    throw new Error(`compare: ${name} has ${nameOf(result)} ${twice}; keep one of them in a file of its own`);
   }
-  return found;
 }
 
-function checkSameData(firstName: string, first: EvalResult, name: string, other: EvalResult): void {
-  if (first.data.hash === other.data.hash) return;
+/** The other run's result on the same data; nothing if it has not evaluated the task. */
+function partner(
+  firstName: string,
+  own: EvalResult,
+  { name, results }: Run,
+  isSame: (a: Named, b: Named) => boolean,
+): EvalResult | undefined {
+  const candidates = results.filter((result) => isSame(own, result));
+  const found = candidates.find(({ data }) => data.hash === own.data.hash);
+  const [other] = candidates;
+  if (found || !other) return found;
   const said = ({ data }: EvalResult): string =>
     `${data.name}, ${data.pictures} pictures, hash ${data.hash.slice(0, 12)}`;
   throw new Error(
-    `compare: ${nameOf(first)} was measured on other data, so that its figures cannot be compared: ${firstName} on ${said(first)}; ${name} on ${said(other)}`,
+    `compare: ${nameOf(own)} was measured on other data, so that its figures cannot be compared: ${firstName} on ${said(own)}; ${name} on ${said(other)}`,
   );
 }
 

@@ -32,6 +32,8 @@ export interface Scale {
 const SHARES = [0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999];
 /** Space beside the points of a scatter plot, of its width. */
 const MARGIN = 0.06;
+/** Of a logarithm or a logit: a factor of e between both ends. */
+const NARROWEST = 1;
 /** More values than these are not marked one by one. */
 const MARKED = 9;
 
@@ -48,13 +50,17 @@ export function scaleOf(axis: Axis, values: readonly number[], first: number, la
     [low, high] = [axis.from ?? roundLow, axis.to ?? roundHigh];
   }
   let [start, end] = [bent(low), bent(high)];
-  if (axis.scale === "logit") [start, end] = [start - (end - start) * MARGIN, end + (end - start) * MARGIN];
-  const marks = marksOf(axis, finite, low, high).filter((mark) => mark >= low && mark <= high);
+  if (axis.scale === "logit" || start === end) {
+    const margin = Math.max((end - start) * MARGIN, (NARROWEST - (end - start)) / 2);
+    [start, end] = [start - margin, end + margin];
+  }
+  const isShown = (mark: number): boolean => bent(mark) >= start - 1e-9 && bent(mark) <= end + 1e-9;
+  const marks = marksOf(axis, finite, low, high).filter(isShown);
   return {
     from: low,
     to: high,
     // Ends of intervals may be where the axis cannot go: they stop at its end.
-    place: (value) => first + Math.max(0, Math.min(1, (bent(value) - start) / (end - start || 1))) * (last - first),
+    place: (value) => first + Math.max(0, Math.min(1, (bent(value) - start) / (end - start))) * (last - first),
     ticks: marks.map((at) => ({ at, label: axis.unit === "share" ? percent(at) : short(at) })),
   };
 }

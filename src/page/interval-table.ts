@@ -37,7 +37,8 @@ export function intervalTable({ head, rows, unit, mark = "dot", from, to }: Inte
   const [low, high] = [from ?? nice(least, most, 4)[0], to ?? nice(least, most, 4)[1]];
   const x = (value: number): number => 2 + ((Math.min(high, Math.max(low, value)) - low) / (high - low)) * (WIDTH - 4);
   const said = (value: number): string => (unit === "share" ? `${short(100 * value)} %` : short(value));
-  const scale = html`<div><span>${said(low)}</span>${low < 0 && high > 0 && html`<span>0</span>`}<span>${said(high)}</span></div>`;
+  const zero = low < 0 && high > 0 && html`<span style="left:${((-100 * low) / (high - low)).toFixed(1)}%">0</span>`;
+  const scale = html`<div><span>${said(low)}</span>${zero}<span>${said(high)}</span></div>`;
   return html`<div class="scroll"><table class="intervals"><thead><tr>${head.map((cell, i) => html`<th${i === head.length - 1 && html` class="figure"`}>${cell}</th>`)}<th>${scale}</th></tr></thead>
 <tbody>${rows.map((row) => html`<tr>${row.cells.map((cell) => html`<td>${cell}</td>`)}<td class="figure">${row.shown}</td><td>${drawn(row, mark, x, low < 0 && high > 0)}</td></tr>\n`)}</tbody></table></div>`;
 }

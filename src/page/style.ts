@@ -55,7 +55,8 @@ circle, ellipse { fill: var(--c); } .whisker { stroke: var(--c); stroke-width: 1
 .legend li { display: flex; align-items: center; gap: 0.35rem; min-width: 0; overflow-wrap: anywhere; } .legend svg { width: 20px; flex: none; }
 .intervals { width: 100%; } .intervals td:last-child { width: 36%; min-width: 9rem; padding-right: 0; } .intervals td:first-child { min-width: 7rem; } .intervals svg { height: 16px; }
 .intervals td { padding-top: 0.15rem; padding-bottom: 0.15rem; overflow-wrap: anywhere; }
-.intervals th:last-child div { display: flex; justify-content: space-between; font-weight: 400; }
+.intervals th:last-child div { position: relative; display: flex; justify-content: space-between; font-weight: 400; }
+.intervals th:last-child span[style] { position: absolute; transform: translateX(-50%); }
 @media (max-width: 40rem) {
   .intervals tr { display: flex; flex-wrap: wrap; gap: 0 0.9rem; border-bottom: 1px solid var(--faint); padding: 0.3rem 0; }
   .intervals td, .intervals th { border: 0; padding: 0; } .intervals td:first-child { min-width: 0; font-weight: 600; }

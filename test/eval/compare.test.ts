@@ -118,6 +118,13 @@ it("refuses what is not comparable in one line", () => {
     "the runs have no evaluation in common: a has pets (zero-shot); d has digits (zero-shot)",
   );
   expect(() => compareRuns([a])).toThrow("expected two runs or more, got 1");
+  const second = evalResult({ data, figures: [figure("top-1", 0.1)] });
+  const two = (name: string) => ({ name, results: [evalResult({}), second] });
+  const { tasks } = compareRuns([two("x"), two("y")]);
+  expect(tasks.map(({ figures }) => figures[0]?.figures.map((one) => one?.value))).toEqual([
+    [0.5, 0.5],
+    [0.1, 0.1],
+  ]);
   const twice = { name: "t", results: [evalResult({}), evalResult({})] };
   expect(() => compareRuns([a, twice])).toThrow("t has pets (zero-shot) twice");
 });

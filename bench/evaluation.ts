@@ -2,7 +2,7 @@
  * Keeps files of results (`clip-ts eval --json`) in bench/results/evaluation without what is only for looking at, and writes the tables
  * of docs/results.md from all that are kept. See README.md.
  */
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { figureText, valueText } from "../src/eval/report/figures.ts";
@@ -171,11 +171,25 @@ function overview(all: readonly EvalResult[]): string {
   return ["", ...table(["task", "model", ...CLASSIFIERS], rows), ""].join("\n");
 }
 
+/** As JSON writes it inside a string. */
+const quoted = (text: string): string => JSON.stringify(text).slice(1, -1);
+
 await command(async () => {
   mkdirSync(KEPT, { recursive: true });
   for (const file of files) {
     const path = join(KEPT, basename(file));
-    await writeResults(path, (await readResults(file)).map(kept));
+    const results = await readResults(file);
+    await writeResults(path, results.map(kept));
+    // Plots and tables say the model's name too, which may be a path of the machine that measured it.
+    const { model } = flags;
+    if (model !== undefined)
+      writeFileSync(
+        path,
+        results.reduce(
+          (text, { model: { name } }) => text.replaceAll(quoted(name), quoted(model)),
+          readFileSync(path, "utf8"),
+        ),
+      );
     say(path);
   }
   if (!flags.docs) return;

@@ -14,10 +14,10 @@ import {
   mul,
   type Tensor,
 } from "../../graph/index.ts";
-import { type ClipConfig, encodeText, wholeText } from "../../model/index.ts";
+import { type ClipConfig, type Encoded, encodeText, wholeText } from "../../model/index.ts";
 import { normalStream, uniformStream } from "../../model/random.ts";
 import { learningRate } from "../../train/schedule.ts";
-import { createDescent, type Tensors } from "../learning/descent.ts";
+import { createDescent, keptOf, type Tensors } from "../learning/descent.ts";
 import { gathered, rowStream } from "../learning/stream.ts";
 
 export interface CoOpOptions {
@@ -88,8 +88,8 @@ export function promptTable(
   return { tokens: hostTensor("i32", [names.length, length], tokens), used, vectors };
 }
 
-/** Features of the prompts [classes, embedDim], from the learned vectors `context` and the frozen tower in `x`. */
-export function promptFeatures(x: Tensors, tokens: Tensor, config: ClipConfig, table: PromptTable): Tensor {
+/** The prompts' features [classes, embedDim], from the learned vectors `context` and the frozen tower in `x`. */
+export function encodePrompts(x: Tensors, tokens: Tensor, config: ClipConfig, table: PromptTable): Encoded {
   const { context, words } = x;
   if (!context || !words) throw new Error("CoOp: no embeddings");
   const { vectors, used } = table;
@@ -102,7 +102,7 @@ export function promptFeatures(x: Tensors, tokens: Tensor, config: ClipConfig, t
       ...(text.pool === "eos" ? { endOfText: vectors + used.indexOf(text.endOfText) } : {}),
     },
   };
-  return encodeText({ ...x, "token_embedding.weight": concat([context, words], 0) }, tokens, moved).features;
+  return encodeText({ ...x, "token_embedding.weight": concat([context, words], 0) }, tokens, moved);
 }
 
 /** Learns the context of the class names from examples. */
@@ -128,15 +128,17 @@ export async function learnContext(
     adam: ADAM,
     loss: (x) => {
       if (!x.tokens || !x.features || !x.labels) throw new Error("CoOp: no inputs");
-      const classes = l2Normalize(promptFeatures(x, x.tokens, config, table));
+      const { features: texts, blockInputs } = encodePrompts(x, x.tokens, config, table);
+      const classes = l2Normalize(texts);
       const cosines = dot(x.features, classes, { batch: [[], []], contract: [[1], [1]] });
-      return { loss: crossEntropy(mul(cosines, logitScale), x.labels) };
+      const keep = keptOf(x.tokens, blockInputs);
+      return { loss: crossEntropy(mul(cosines, logitScale), x.labels), keep };
     },
   });
   try {
     const classifier = await descent.compile({ tokens: { dtype: "i32", shape: table.tokens.shape } }, (x) => {
       if (!x.tokens) throw new Error("CoOp: no tokens");
-      return { classifier: l2Normalize(promptFeatures(x, x.tokens, config, table)) };
+      return { classifier: l2Normalize(encodePrompts(x, x.tokens, config, table).features) };
     });
     const perEpoch = Math.ceil(labels.length / batch);
     const every = Math.max(1, Math.floor(epochs / LOOKS));

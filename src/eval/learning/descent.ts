@@ -1,6 +1,6 @@
 /** Some parameters trained by AdamW on an engine, whatever the loss: one program a step, the state stays with the engine. */
 import type { Engine, HostTensors, Program } from "../../engine/engine.ts";
-import { gradients, hostTensor, type Tensor, type TensorType, trace } from "../../graph/index.ts";
+import { elements, gradients, hostTensor, type Tensor, type TensorType, trace } from "../../graph/index.ts";
 import type { Decays } from "../../train/optimizer.ts";
 import {
   type AdamW,
@@ -23,8 +23,15 @@ export interface DescentOptions {
   readonly adam: AdamW;
   /** What weight decay applies to. @default nothing */
   readonly decays?: Decays;
-  /** The scalar loss of a step; new values of what is held, such as running statistics. */
-  readonly loss: (x: Tensors) => { readonly loss: Tensor; readonly statistics?: Tensors };
+  /**
+   * The scalar loss of a step; new values of what is held, such as running statistics; what is kept for the backward pass where the
+   * rest is computed again (`PullbackOptions.keep`).
+   */
+  readonly loss: (x: Tensors) => {
+    readonly loss: Tensor;
+    readonly statistics?: Tensors;
+    readonly keep?: readonly Tensor[];
+  };
 }
 
 export interface Descent {
@@ -43,6 +50,15 @@ export interface Descent {
 const typesOf = (tensors: HostTensors): Record<string, TensorType> =>
   Object.fromEntries(Object.entries(tensors).map(([name, { dtype, shape }]) => [name, { dtype, shape }]));
 
+/** Elements of all blocks' inputs from which blocks are computed again: their activations would be 1 GiB and more. */
+const MANY = 2 ** 24;
+
+/** What is kept of a text tower's forward pass over prompts [classes, length]: everything, or the inputs of blocks where that is much. */
+export function keptOf(prompts: Tensor, blockInputs: readonly Tensor[]): readonly Tensor[] {
+  const size = blockInputs.reduce((sum, { shape }) => sum + elements(shape), 0);
+  return size < MANY ? [] : [prompts, ...blockInputs];
+}
+
 export async function createDescent(engine: Engine, options: DescentOptions): Promise<Descent> {
   const { trained, held = {}, inputs, adam, loss, decays = () => false } = options;
   const names = Object.keys(trained);
@@ -53,9 +69,9 @@ export async function createDescent(engine: Engine, options: DescentOptions): Pr
   const stateTypes = { ...parameters, ...typesOf(moments) };
   const signature: Record<string, TensorType> = { ...stateTypes, ...inputs, ...updateSignature("f32") };
   const graph = trace(signature, (x) => {
-    const { loss: value, statistics = {} } = loss(x);
+    const { loss: value, statistics = {}, keep = [] } = loss(x);
     const values = picked(x, names);
-    const slopes = gradients(value, Object.values(values));
+    const slopes = gradients(value, Object.values(values), { keep });
     const named = Object.fromEntries(names.map((name, i) => [name, one(slopes[i], name)]));
     const scalars = { size: one(x.size, "size"), floor: one(x.floor, "floor"), keep: one(x.keep, "keep") };
     const next = update(adam, groups, values, named, x, scalars);

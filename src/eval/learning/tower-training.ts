@@ -14,7 +14,7 @@ import {
 import { type ClipConfig, decays, encodeImage, encodeText, normalizePixels } from "../../model/index.ts";
 import type { AdamW } from "../../train/optimizer.ts";
 import { learningRate } from "../../train/schedule.ts";
-import { createDescent, type Tensors } from "./descent.ts";
+import { createDescent, keptOf, type Tensors } from "./descent.ts";
 import { rowStream } from "./stream.ts";
 
 /** What is trained, and how logits come about. */
@@ -82,8 +82,8 @@ export async function trainTowers(options: TowerTrainingOptions): Promise<HostTe
     adam,
     decays: (name, shape) => (name === "classifier" ? false : decays(name, shape)),
     loss: (x) => {
-      const { logits, statistics } = logitsOf(x, options);
-      return { loss: crossEntropy(logits, one(x, "labels")), statistics };
+      const { logits, ...rest } = logitsOf(x, options);
+      return { loss: crossEntropy(logits, one(x, "labels")), ...rest };
     },
   });
   try {
@@ -133,7 +133,7 @@ function trainedBy(tuning: Tuning, { vision }: ClipConfig): (name: string) => bo
 function logitsOf(
   x: Tensors,
   { config, pixels, tuning }: TowerTrainingOptions,
-): { readonly logits: Tensor; readonly statistics: Tensors } {
+): { readonly logits: Tensor; readonly statistics: Tensors; readonly keep: readonly Tensor[] } {
   const pictures = one(x, "pictures");
   const encoded =
     pictures.dtype === "u8"
@@ -141,13 +141,18 @@ function logitsOf(
       : { features: pictures, statistics: {}, activations: {} };
   if (tuning.kind === "linear") {
     const pooled = config.vision.kind === "vit" ? one(encoded.activations, "visual.pre_projection") : encoded.features;
-    return { logits: linear(pooled, one(x, "head.weight"), one(x, "head.bias")), statistics: encoded.statistics };
+    return {
+      logits: linear(pooled, one(x, "head.weight"), one(x, "head.bias")),
+      statistics: encoded.statistics,
+      keep: [],
+    };
   }
   const images = l2Normalize(encoded.features);
-  const classes =
-    tuning.kind === "texts" ? l2Normalize(encodeText(x, one(x, "prompts"), config).features) : one(x, "classifier");
+  const texts = tuning.kind === "texts" ? encodeText(x, one(x, "prompts"), config) : undefined;
+  const classes = texts ? l2Normalize(texts.features) : one(x, "classifier");
+  const keep = texts ? keptOf(one(x, "prompts"), texts.blockInputs) : [];
   const cosines = dot(images, classes, { batch: [[], []], contract: [[1], [1]] });
-  return { logits: mul(cosines, tuning.scale), statistics: {} };
+  return { logits: mul(cosines, tuning.scale), statistics: {}, keep: keep.length > 0 ? [...keep, images] : [] };
 }
 
 function one(x: Tensors, name: string): Tensor {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createReferenceEngine } from "../../../src/engine/reference/reference-engine.ts";
-import { learnContext, promptFeatures, promptTable } from "../../../src/eval/few-shot/coop.ts";
+import { encodePrompts, learnContext, promptTable } from "../../../src/eval/few-shot/coop.ts";
 import { gathered } from "../../../src/eval/learning/stream.ts";
 import { gradients, hostTensor, l2Normalize, mul, reduceSum, type Tensor, trace } from "../../../src/graph/index.ts";
 import { COLOUR_NAMES, microClip } from "../micro-context.ts";
@@ -32,7 +32,7 @@ async function featuresWith(contextIds: readonly number[], place: "end" | "middl
     Object.fromEntries(Object.entries(parameters).map(([name, { dtype, shape }]) => [name, { dtype, shape }])),
     (x: Readonly<Record<string, Tensor>>) => {
       if (!x.tokens) throw new Error("no tokens");
-      return { features: promptFeatures(x, x.tokens, clip.config, table) };
+      return { features: encodePrompts(x, x.tokens, clip.config, table).features };
     },
   );
   const program = await engine.compile(graph);
@@ -87,16 +87,20 @@ describe("prompts with learned vectors", () => {
     );
     const graph = trace(types, (x: Readonly<Record<string, Tensor>>) => {
       if (!x.tokens || !x.context) throw new Error("no inputs");
-      const features = l2Normalize(promptFeatures(x, x.tokens, clip.config, table));
+      const encoded = encodePrompts(x, x.tokens, clip.config, table);
+      const features = l2Normalize(encoded.features);
       const value = reduceSum(mul(features, mul(features, features)));
       const [gradient] = gradients(value, [x.context]);
-      if (!gradient) throw new Error("no gradient");
-      return { value, gradient };
+      const [again] = gradients(value, [x.context], { keep: [x.tokens, ...encoded.blockInputs] });
+      if (!gradient || !again) throw new Error("no gradient");
+      return { value, gradient, again };
     });
     const program = await engine.compile(graph);
     const valueAt = async (vectors: Float64Array): Promise<number> =>
       (await program.run(inputs(vectors))).value?.data[0] ?? Number.NaN;
-    const { gradient } = await program.run(inputs(context));
+    const { gradient, again } = await program.run(inputs(context));
+    // Blocks that are computed again in the backward pass, as with many classes, change nothing.
+    expect(again?.data).toEqual(gradient?.data);
     for (const i of [0, 17, 50, 95]) {
       const moved = (by: number): Float64Array => context.map((x, j) => (j === i ? x + by : x));
       const slope = ((await valueAt(moved(1e-5))) - (await valueAt(moved(-1e-5)))) / 2e-5;

@@ -31,6 +31,17 @@ export interface State {
   close(): Promise<void>;
 }
 
+/** One exchange between devices. */
+export interface Collective {
+  readonly kind: "all-reduce" | "all-gather" | "reduce-scatter" | "all-to-all" | "collective-permute";
+  /** Between how many. */
+  readonly devices: number;
+  /** Of its result, on each device. */
+  readonly bytes: number;
+  /** Bytes that each device sends, around a ring. */
+  readonly sent: number;
+}
+
 export interface StatePiece {
   readonly start: readonly number[];
   readonly value: HostTensor;
@@ -47,6 +58,8 @@ export interface Program {
    * that entry; the other outputs are returned.
    */
   run(inputs: HostTensors, state?: State): Promise<HostTensors>;
+  /** On a mesh: what the devices say to each other in a run, as far as it is compiled. */
+  collectives?(): readonly Collective[];
   close(): Promise<void>;
 }
 

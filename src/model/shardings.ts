@@ -36,8 +36,8 @@ const OVER_MODEL: readonly (readonly [name: RegExp, split: Split])[] = [
   [/^visual\.attnpool\.c_proj\.weight$/, columns],
 ];
 
-/** Parameters with fewer elements stay whole: the message costs more than the memory. */
-export const WHOLE_BELOW = 16_384;
+/** Parameters with fewer elements are kept whole: the messages cost more than the memory, and the optimiser packs them in one vector. */
+const WHOLE_BELOW = 16_384;
 
 /**
  * Where every parameter of a model is on a mesh.
@@ -70,7 +70,8 @@ function placementOf(name: string, shape: readonly number[], model: number, data
   for (const [axis, axes] of kept.entries())
     if (axes.length > 0 && (shape[axis] ?? 0) % model !== 0)
       throw new Error(`mesh: model=${model} does not divide axis ${axis} of ${name} [${shape}]`);
-  if (data === 1 || elements(shape) < WHOLE_BELOW) return { kept, used };
+  if (elements(shape) < WHOLE_BELOW) return { kept: WHOLE, used };
+  if (data === 1) return { kept, used };
   // An axis of its own where there is one, else the one that is split already: what is gathered over data is then the same box.
   const free = shape.findIndex((size, axis) => size % data === 0 && (kept[axis] ?? []).length === 0);
   const axis = free >= 0 ? free : shape.findIndex((size) => size % (data * model) === 0);

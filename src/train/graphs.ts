@@ -128,13 +128,16 @@ function one(from: Named, name: string): Tensor {
   return tensor;
 }
 
-/** Parameters as layers take them: on a mesh, put together from what is kept in pieces over `data`. */
+/**
+ * Parameters as layers take them: on a mesh, put together from what is kept in pieces over `data`. Whole ones are said to be whole, they
+ * and their gradients: the compiler would split the vector that small ones are packed in, and exchange its edges.
+ */
 function asUsed(x: Named, { placements }: StepShape): Named {
   if (!placements) return x;
   return Object.fromEntries(
     Object.entries(x).map(([name, tensor]) => {
-      const { kept, used } = placements[name] ?? {};
-      return [name, used && JSON.stringify(kept) !== JSON.stringify(used) ? placed(tensor, used) : tensor];
+      const { used } = placements[name] ?? {};
+      return [name, used ? placed(tensor, used) : tensor];
     }),
   );
 }

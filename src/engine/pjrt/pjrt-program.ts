@@ -18,6 +18,7 @@ import {
   type Shardings,
   splitOutputs,
 } from "../engine.ts";
+import { collectivesOf } from "./collectives.ts";
 import type { Executable } from "./executable.ts";
 import {
   type Grid,
@@ -140,6 +141,7 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
         for (const { pieces } of uploaded.values()) for (const piece of pieces) client.destroy(piece);
       }
     },
+    collectives: () => executables.flatMap((made) => collectivesOf(made.optimized(), grid.ids.length)),
     close: async () => {
       open = false;
       await queue.idle();

@@ -98,7 +98,7 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
           work,
           group.lost.catch((error: unknown) => {
             isGone = true;
-            throw error;
+            throw new Error(`${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`);
           }),
         ])
       : work;
@@ -107,12 +107,13 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
     while (step < steps && !(await isToStop(options, step))) {
       const rate = learningRate(recipe.schedule, recipe.learningRate, step, steps);
       const pieces = await piecesOf(loader, step, batch / microBatch);
-      const metrics = await orGone(trainer.step(pieces, rate, step)).catch((error: unknown) => {
+      const computed = trainer.step(pieces, rate, step).catch((error: unknown) => {
         // The state may be half updated: nothing more is saved of it.
         throw new Error(
           `step ${step + 1}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`,
         );
       });
+      const metrics = await orGone(computed);
       if (metrics.notFinite.length > 0 || !Number.isFinite(metrics.loss))
         throw new Error(divergence(metrics, step, pieces, lastGood()));
       step++;

@@ -172,6 +172,23 @@ describe("sizes that are claimed and not there", () => {
     );
   });
 
+  it("Parquet pages of more values than there are rows, row groups of more rows than are read", async () => {
+    const bytes = new Uint8Array(await readFile(join(GOLDEN, "hub.parquet")));
+    const path = join(place, "claims.parquet");
+    // The page header's 12 values (zigzag: 24) behind its field, and the footer's; each becomes 2^31 - 1 and the like.
+    const counts = [...bytes.keys()].filter((i) => bytes[i] === 24 && i < bytes.length - 6);
+    expect(counts.length).toBeGreaterThan(4);
+    for (const at of counts) {
+      await writeFile(
+        path,
+        Buffer.concat([bytes.subarray(0, at), Uint8Array.of(254, 255, 255, 255, 15), bytes.subarray(at + 5)]),
+      );
+      await opensOrSays({ kind: "parquet", path });
+      await writeFile(path, Buffer.concat([bytes.subarray(0, at), Uint8Array.of(127), bytes.subarray(at + 1)]));
+      await opensOrSays({ kind: "parquet", path });
+    }
+  });
+
   it("more behind a gzip header than it says: inflating stops", async () => {
     const path = join(place, "bomb");
     const head = [0, 0, 8, 1, 0, 0, 0, 2];

@@ -10,12 +10,14 @@ import { contentHash, type HashOptions, unreadable } from "../content-hash.ts";
 import type { ImagesSpec } from "../images-spec.ts";
 import type { LabelledImages } from "../task.ts";
 import { filePart } from "./file-part.ts";
+import { checkPages } from "./parquet-pages.ts";
 import { numbered } from "./path-source.ts";
 
 /** What a footer, one row group's pictures and a table's rows may need of memory. */
 const LARGEST_FOOTER = 1 << 28;
 const LARGEST_GROUP = 2 ** 31;
-const MOST_ROWS = 2 ** 30;
+const MOST_ROWS = 2 ** 27;
+const MOST_GROUP_ROWS = 2 ** 24;
 
 interface Group {
   readonly path: string;
@@ -104,7 +106,8 @@ async function openFile(path: string, first: number, imageColumn: string, labelC
   let start = 0;
   for (const [i, { num_rows }] of metadata.row_groups.entries()) {
     const rows = Number(num_rows);
-    if (!(rows >= 0 && first + start + rows <= MOST_ROWS)) throw new Error(`${path}: ${num_rows} rows are too many`);
+    if (!(rows >= 0 && rows <= MOST_GROUP_ROWS && first + start + rows <= MOST_ROWS))
+      throw new Error(`${path}: ${num_rows} rows are too many`);
     const own = { path, size, pictures: groupOf(path, pictures, i), labels: groupOf(path, labels, i) };
     groups.push({ ...own, start, end: start + rows, first: first + start });
     start += rows;
@@ -154,7 +157,12 @@ function groupOf(path: string, column: FileMetaData, index: number): FileMetaDat
 }
 
 /** Reads with hyparquet, and waits for all parts that it asked for, which it does not where one of them fails. */
-async function reading<T>(path: string, size: number, read: (file: AsyncBuffer) => Promise<T>): Promise<T> {
+async function reading<T>(
+  path: string,
+  size: number,
+  read: (file: AsyncBuffer) => Promise<T>,
+  check: (part: ArrayBuffer) => void = () => {},
+): Promise<T> {
   const parts: Promise<ArrayBuffer>[] = [];
   const slice = async (start: number, end: number): Promise<ArrayBuffer> => {
     // A part that a hostile footer names may lie anywhere.
@@ -162,7 +170,9 @@ async function reading<T>(path: string, size: number, read: (file: AsyncBuffer) 
       throw new Error(`expected a part of its ${size} bytes, got ${start} to ${end}`);
     const { buffer, byteOffset, byteLength } = await filePart(path, start, end - start);
     if (!(buffer instanceof ArrayBuffer)) throw new Error("expected bytes of its own");
-    return buffer.slice(byteOffset, byteOffset + byteLength);
+    const part = buffer.slice(byteOffset, byteOffset + byteLength);
+    check(part);
+    return part;
   };
   const file: AsyncBuffer = {
     byteLength: size,
@@ -210,8 +220,12 @@ function classNamesIn({ key_value_metadata: entries = [] }: FileMetaData, column
 async function cellsOf({ path, size, start, end }: Group, metadata: FileMetaData, column: string): Promise<unknown[]> {
   const { parquetReadObjects } = await import("hyparquet");
   const { compressors } = await import("hyparquet-compressors");
-  const rows = await reading(path, size, (file) =>
-    parquetReadObjects({ file, metadata, columns: [column], compressors, utf8: false }),
+  const { parquetHeader } = await import("hyparquet/src/column.js");
+  const rows = await reading(
+    path,
+    size,
+    (file) => parquetReadObjects({ file, metadata, columns: [column], compressors, utf8: false }),
+    (part) => checkPages(part, end - start, { column: metadata, compressors, header: parquetHeader }),
   );
   if (rows.length !== end - start) throw new Error(`${path}: expected ${end - start} rows, got ${rows.length}`);
   return rows.map((row): unknown => row[column]);

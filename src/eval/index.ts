@@ -31,6 +31,8 @@ export { learnContext } from "./few-shot/coop.ts";
 export { drawExamples } from "./few-shot/sample.ts";
 export { type ExampleCache, searchTip, TIP_DEFAULT, type TipStrength, tipLogits } from "./few-shot/tip-adapter.ts";
 export { trainKeys } from "./few-shot/tip-training.ts";
+export { interpolated } from "./fine-tuning/tunings.ts";
+export { type SupervisedModel, type SupervisedOptions, trainSupervised } from "./learning/supervised.ts";
 export {
   averagePrecision,
   averagePrecision11,

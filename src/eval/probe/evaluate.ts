@@ -15,6 +15,9 @@ const pooledRows = ({ pooled, labels, several }: FeatureSet): LabelledRows => ({
   ...(several ? { several } : {}),
 });
 
+/** Seven strengths and two for each halving; a few less where they meet the ends of the grid or each other. */
+const USUAL_FITS = 15;
+
 export const evaluateLinearProbe: Evaluator = async (context) => {
   const begun = performance.now();
   const { task, classNames } = context;
@@ -24,13 +27,14 @@ export const evaluateLinearProbe: Evaluator = async (context) => {
     await context.features("validation"),
     await context.features("test"),
   ];
+  let fits = 0;
   const arithmetic = arithmeticFor(context.clip.engine, train.count * train.pooled.width * classes);
   try {
     const probe = await linearProbe(pooledRows(train), pooledRows(validation), classes, {
       criterion: criterionOf(task.metric),
       arithmetic,
       ...(context.signal ? { signal: context.signal } : {}),
-      onFit: ({ index }) => context.progress("linear probe", index, 96),
+      onFit: () => context.progress("linear probe", ++fits, USUAL_FITS),
     });
     const scored = scoredFrom(test, await arithmetic.scores(test.pooled, probe.weights, classes));
     const details = await classificationDetails(context, await context.images("test"), test, scored);

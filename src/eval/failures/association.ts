@@ -3,6 +3,7 @@
  * 356; SEAT for sentences, arXiv 1903.10561; iEAT for pictures, arXiv 2010.15052).
  */
 import { Random } from "../../data/index.ts";
+import { dotProduct } from "../../directions.ts";
 import { bootstrap, type Interval } from "../bootstrap.ts";
 
 export interface Association extends Interval {
@@ -27,7 +28,7 @@ export interface AssociationOptions {
 /** How much nearer a unit vector is to A than to B: mean cosine with A less mean cosine with B. */
 export function leaning(row: Float32Array, a: readonly Float32Array[], b: readonly Float32Array[]): number {
   const meanCosine = (rows: readonly Float32Array[]): number =>
-    rows.reduce((sum, other) => sum + row.reduce((dot, x, i) => dot + x * (other[i] ?? 0), 0), 0) / rows.length;
+    rows.reduce((sum, other) => sum + dotProduct(row, other), 0) / rows.length;
   return meanCosine(a) - meanCosine(b);
 }
 

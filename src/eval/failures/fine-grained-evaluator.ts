@@ -1,4 +1,5 @@
 import { Random } from "../../data/index.ts";
+import { dotProduct } from "../../directions.ts";
 import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import { classWeights } from "../class-weights.ts";
 import type { Evaluator } from "../evaluator.ts";
@@ -34,7 +35,7 @@ export function nearPairs(
 }
 
 function cosine(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  return a && b ? a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0) : Number.NaN;
+  return a && b ? dotProduct(a, b) : Number.NaN;
 }
 
 interface PairResult extends Pair {

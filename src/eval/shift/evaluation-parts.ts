@@ -1,4 +1,5 @@
 /** What the evaluations of robustness and failures have in common: predictions of feature rows, changed pictures, the frame of a result. */
+import { dotProduct } from "../../directions.ts";
 import { packageVersion } from "../../train/version.ts";
 import type { EvalContext } from "../evaluator.ts";
 import type { EvalDetails, EvalKind, EvalResult, Figure } from "../result.ts";
@@ -32,8 +33,7 @@ export function nearest(row: Float32Array, weights: readonly Float32Array[]): nu
   let best = -1;
   let highest = Number.NEGATIVE_INFINITY;
   for (const [label, weight] of weights.entries()) {
-    let sum = 0;
-    for (let i = 0; i < row.length; i++) sum += (row[i] ?? 0) * (weight[i] ?? 0);
+    const sum = dotProduct(row, weight);
     if (sum > highest) {
       highest = sum;
       best = label;

@@ -181,28 +181,34 @@ function figuresOf(own: Answers, pixel: readonly Answers[], others: readonly Poi
     const { value, low, high } = accuracyInterval(sum(right), right.length);
     return { name, value, low, high, samples: right.length, unit: "share" };
   };
-  const samples = own.base.length + own.shifted.length;
-  const accuracies = [
+  const n = own.base.length;
+  const samples = n + own.shifted.length;
+  const strata = Array.from({ length: samples }, (_, i) => (i < n ? 0 : 1));
+  const shares = ({ base, shifted }: Answers, indices: Uint32Array) => {
+    const [on, under] = [indices.subarray(0, n), indices.subarray(n)];
+    return [picked(base, on, 0), on.length, picked(shifted, under, n), under.length] as const;
+  };
+  const lost = bootstrap(
+    samples,
+    (indices) => {
+      const [on, ofBase, under, ofShifted] = shares(own, indices);
+      return on / ofBase - under / ofShifted;
+    },
+    { seed, strata },
+  );
+  const accuracies: Figure[] = [
     share(SHIFTED, own.shifted),
     share(BASE, own.base),
-    {
-      name: "lost to the shift",
-      value: sum(own.base) / own.base.length - sum(own.shifted) / own.shifted.length,
-      samples,
-      unit: "share",
-    } as const,
+    { name: "lost to the shift", value: lost.value, low: lost.low, high: lost.high, samples, unit: "share" },
   ];
   const line = lineOf([...pixel.map(pointOf), ...others]);
   if (!line) return accuracies;
   // All models see the same pictures: each resample draws pictures, and the line is fitted anew.
-  const n = own.base.length;
-  const strata = Array.from({ length: samples }, (_, i) => (i < n ? 0 : 1));
   const robustness = (indices: Uint32Array): number => {
-    const [on, under] = [indices.subarray(0, n), indices.subarray(n)];
-    const drawn = (answers: Answers): AccuracyPair => ({
-      base: logitShare(picked(answers.base, on, 0), on.length),
-      shifted: logitShare(picked(answers.shifted, under, n), under.length),
-    });
+    const drawn = (answers: Answers): AccuracyPair => {
+      const [on, ofBase, under, ofShifted] = shares(answers, indices);
+      return { base: logitShare(on, ofBase), shifted: logitShare(under, ofShifted) };
+    };
     const points = [...pixel.map(drawn), ...others];
     // By chance, a draw can make all models equally good: then the line is the whole sample's.
     const isFlat = new Set(points.map(({ base }) => base)).size < 2;
@@ -238,19 +244,21 @@ function detailsOf(shift: string, own: Answers, pixel: readonly Answers[], other
     : [];
   const percent = (share: number): string => (100 * share).toFixed(1);
   return {
-    curves: [
-      {
-        title: `Accuracy ${shift}`,
-        x: { name: BASE, unit: "share" },
-        y: { name: SHIFTED, unit: "share" },
-        logit: true,
-        lines: [
-          { name: own.name, points: [at(pointOf(own))] },
-          ...(models.length > 0 ? [{ name: "supervised and given models", points: models.map(at) }] : []),
-          ...(line ? [{ name: "their line", points: drawn }] : []),
-        ],
-      },
-    ],
+    ...(models.length > 0 && {
+      curves: [
+        {
+          title: `Accuracy ${shift}`,
+          x: { name: BASE, unit: "share" },
+          y: { name: SHIFTED, unit: "share" },
+          logit: true,
+          lines: [
+            { name: own.name, points: [at(pointOf(own))] },
+            { name: "supervised and given models", points: models.map(at) },
+            ...(line ? [{ name: "their line", points: drawn }] : []),
+          ],
+        },
+      ],
+    }),
     tables: [
       {
         title: "Accuracies in per cent",

@@ -24,6 +24,7 @@ const B32: Case = { config: CONFIGS["ViT-B/32"], batch: 32 };
 const B16: Case = { config: CONFIGS["ViT-B/16"], batch: 32 };
 const DEEP: Case = { ...B32, config: { ...B32.config, vision: { ...CONFIGS["ViT-B/32"].vision, layers: 24 } } };
 const checkpointed = (one: Case): Case => ({ ...one, options: { ...one.options, checkpointActivations: true } });
+const dropped = (one: Case, patchDropout: number): Case => ({ ...one, options: { ...one.options, patchDropout } });
 const pieced = (one: Case, microBatch: number): Case => ({ ...one, options: { ...one.options, microBatch } });
 
 const CASES: Readonly<Record<string, Case>> = {
@@ -32,7 +33,9 @@ const CASES: Readonly<Record<string, Case>> = {
   "vit-b-32-256": { ...B32, batch: 256 },
   "vit-b-32-256-checkpointed": checkpointed({ ...B32, batch: 256 }),
   "vit-b-32-256-pieces-of-32": pieced({ ...B32, batch: 256 }, 32),
+  "vit-b-32-half-of-patches": dropped(B32, 0.5),
   "vit-b-16": B16,
+  "vit-b-16-half-of-patches": dropped(B16, 0.5),
   "vit-b-16-checkpointed": checkpointed(B16),
   "24-layers": DEEP,
   "24-layers-checkpointed": checkpointed(DEEP),
@@ -62,33 +65,37 @@ const peak = (): number =>
   1024 * Number(/^VmHWM:\s+(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? Number.NaN);
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
 
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
 async function measure(name: string, steps: number): Promise<void> {
   const one = CASES[name];
   if (!one) throw new Error(`no case ${name}`);
   const { config, batch, options } = one;
   const engine = await createOnnxEngine();
-  const trainer = await createTrainer(
-    engine,
-    { config, adam: PAPER_ADAM.vit, batch, ...options },
+  const trainer = await createTrainer(engine, { config, adam: PAPER_ADAM.vit, batch, ...options }, () =>
     initialise(config, 0),
   );
   const created = peak();
   const pieces = piecesOf(pairs(one), batch / (options?.microBatch ?? batch));
   const seconds: number[] = [];
+  const processor: number[] = [];
   let loss = Number.NaN;
   let first = 0;
   for (let step = 0; step <= steps; step++) {
-    const begun = performance.now();
+    const [begun, before] = [performance.now(), process.cpuUsage()];
     ({ loss } = await trainer.step(pieces, 1e-5, step));
+    const { user, system } = process.cpuUsage(before);
     seconds.push((performance.now() - begun) / 1000);
+    processor.push((user + system) / 1e6);
     if (step === 0) first = peak();
   }
-  const stepped = seconds.slice(1).sort((a, b) => a - b);
-  const median = stepped[Math.floor(stepped.length / 2)] ?? Number.NaN;
-  const compiling = trainer.compileSeconds().toFixed(1);
-  process.stdout.write(
-    `${name}: ${median.toFixed(2)} s a step (${stepped.map((s) => s.toFixed(2))}); peak ${gigabytes(peak())}, ${gigabytes(created)} when created, ${gigabytes(first)} after the first step; compiled in ${compiling} s; loss ${loss.toFixed(5)}\n`,
-  );
+  const lines = [
+    `${median(seconds.slice(1)).toFixed(2)} s a step, ${median(processor.slice(1)).toFixed(2)} s of processors`,
+    `peak ${gigabytes(peak())}, ${gigabytes(first)} after the first step, ${gigabytes(created)} when created`,
+    `compiled in ${trainer.compileSeconds().toFixed(1)} s; loss ${loss.toFixed(5)}`,
+  ];
+  process.stdout.write(`${name}: ${lines.join("; ")}\n`);
   process.exit();
 }
 

@@ -15,6 +15,7 @@ import {
   removePlugin,
 } from "../plugins/index.ts";
 import { createByteBar } from "./byte-bar.ts";
+import { collectivesCommand } from "./engine-collectives.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { print } from "./output.ts";
 import { textTable } from "./text-table.ts";
@@ -57,6 +58,7 @@ Examples:
         .addHelpText("after", "\nExamples:\n  clip-ts engine list\n  clip-ts engine list --json")
         .action(list),
     )
+    .addCommand(collectivesCommand())
     .addCommand(
       new Command("remove")
         .description("Delete a plugin that was installed with this command.")

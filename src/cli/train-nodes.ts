@@ -16,8 +16,11 @@ export interface NodeFlags {
   readonly bind?: string;
 }
 
+export const meshOption = (): Option =>
+  new Option("--mesh <axes>", "how the devices stand, data=4,model=2 for one (--engine xla)").argParser(meshOf);
+
 export const nodeOptions = (): Option[] => [
-  new Option("--mesh <axes>", "how the devices stand, data=4,model=2 for one (--engine xla)").argParser(meshOf),
+  meshOption(),
   new Option("--fsdp", "keep large weights and their moments in pieces over the mesh's data axis"),
   new Option("--nodes <n>", "processes that train together, each started with the same command").argParser(whole),
   new Option("--node-id <i>", "which of them this is, from 0").argParser(count),

@@ -72,10 +72,18 @@ function createClient(
 ): Client {
   if (processes) {
     const { index, count } = processes;
-    const client = new Client(plugin, { node_id: index, num_nodes: count, ...options }, keys);
+    const refused = (why: string) =>
+      new Error(`pjrt: ${plugin.path} does not join the devices of several processes: ${why}`);
+    let client: Client;
+    try {
+      client = new Client(plugin, { node_id: index, num_nodes: count, ...options }, keys);
+    } catch (error) {
+      // A plugin that has no such options, as that for CPUs.
+      throw refused(error instanceof Error ? error.message : String(error));
+    }
     if (client.ids.length > client.devices.length || count === 1) return client;
     client.close();
-    throw new Error(`pjrt: the ${client.platform} plugin does not join the devices of ${count} processes`);
+    throw refused(`it sees its own ${client.devices.length} alone`);
   }
   const client = new Client(plugin, options);
   // A CPU plugin makes any number of devices of one machine, for programs that span them.

@@ -96,7 +96,7 @@ export function shotDetails(scores: readonly ShotScores[], zeroShot: number, met
     ],
     notes: [
       "Bands span the lowest and the highest seed.",
-      `A linear probe needs ${worthOf(lines.find(({ name }) => name === "linear probe")?.points ?? [], zeroShot)} examples of each class to be as good as zero-shot (CLIP, figure 8).`,
+      `Examples of each class that a linear probe needs to be as good as zero-shot (CLIP, figure 8): ${worthOf(lines.find(({ name }) => name === "linear probe")?.points ?? [], zeroShot)}.`,
     ],
   };
 }
@@ -106,7 +106,7 @@ const percent = (share: number): string => (100 * share).toFixed(1);
 /** Examples at which a rising curve reaches a value, by interpolation over the logarithm of their number (CLIP, figure 8). */
 export function worthOf(points: readonly { readonly x: number; readonly y: number }[], value: number): string {
   const [first] = points;
-  if (!first) return "an unknown number of";
+  if (!first) return "not measured";
   if (first.y >= value) return `at most ${first.x}`;
   for (const [i, to] of points.entries()) {
     const from = points[i - 1];

@@ -16,6 +16,9 @@ export interface Regression extends Omit<Minimum, "x"> {
   readonly weights: Float64Array;
 }
 
+/** Of the gradient where it is computed in single precision; scikit-learn's is 1e-4. */
+const SINGLE_TOLERANCE = 1e-5;
+
 /**
  * Fits by L-BFGS. Tolerances are of the mean over the rows, as scikit-learn's.
  *
@@ -45,6 +48,7 @@ export async function fitSoftmax(loss: SoftmaxLoss, options: RegressionOptions):
     for (let i = 0; i < gradient.length; i++) gradient[i] = (gradient[i] ?? 0) / rows;
     return (value + (strength / 2) * squares) / rows;
   };
-  const { x, value, ...rest } = await minimise(objective, initial, { ...search, noise: loss.noise });
+  const gradientTolerance = loss.noise > 0 ? SINGLE_TOLERANCE : 1e-6;
+  const { x, value, ...rest } = await minimise(objective, initial, { gradientTolerance, ...search, noise: loss.noise });
   return { weights: x, value: value * rows, ...rest };
 }

@@ -34,7 +34,10 @@ export function createByteBar(out: NodeJS.WriteStream = process.stderr): ByteBar
       return;
     }
     last = now;
-    seen = [...seen.filter(({ at }) => now - at < WINDOW * 1000), { at: now, done }];
+    // In a log lines are further apart than the window: then the speed since the last one. What begins anew has none yet.
+    const before = (seen.at(-1)?.done ?? 0) > done ? [] : seen;
+    const recent = before.filter(({ at }) => now - at < WINDOW * 1000);
+    seen = [...(recent.length > 0 ? recent : before.slice(-1)), { at: now, done }];
     const [first] = seen;
     const speed = first && now > first.at ? ((done - first.done) / (now - first.at)) * 1000 : 0;
     const left = speed > 0 && done < total ? `  ${duration((total - done) / speed)} left` : "";

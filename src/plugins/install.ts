@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type Connection, DownloadError, fetchFile, locked } from "../download/index.ts";
-import { type InstalledPlugin, installedPlugins, MANIFEST, type Manifest, pluginsFolder } from "./installed.ts";
+import { type InstalledPlugin, installedPlugins, MANIFEST, type Manifest, pluginsFolder, WHEELS } from "./installed.ts";
 import { connectIndex, INDEX_SETTING, refusalOf, wheelUrl } from "./package-index.ts";
 import { type PipSettings, pipSettings } from "./pip-settings.ts";
 import { unpackWheel } from "./unpack.ts";
@@ -31,8 +31,6 @@ export interface InstallOptions {
 }
 
 const PLACE = "CLIP_TS_CACHE";
-/** Where wheels are until they are unpacked, so that a download can go on. */
-const WHEELS = ".wheels";
 
 /** The release for this platform. @throws one line if there is none */
 export function releaseFor(name: PluginName): PluginRelease {

@@ -8,6 +8,9 @@ import { PLUGIN_NAMES, type PluginName } from "./wheels.ts";
 /** Says what a folder holds; in it before the folder has its name. */
 export const MANIFEST = "plugin.json";
 
+/** Where wheels are until they are unpacked, so that a download can go on. */
+export const WHEELS = ".wheels";
+
 const manifestSchema = z.object({
   name: z.enum(PLUGIN_NAMES),
   version: z.string(),
@@ -46,6 +49,6 @@ function parsed(text: string): Manifest | undefined {
 /** @returns whether there was one */
 export async function removePlugin(name: PluginName, root: string = pluginsFolder()): Promise<boolean> {
   const there = (await installedPlugins(root)).some((plugin) => plugin.name === name);
-  await rm(join(root, name), { recursive: true, force: true });
+  for (const folder of [join(root, name), join(root, WHEELS, name)]) await rm(folder, { recursive: true, force: true });
   return there;
 }

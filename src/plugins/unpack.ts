@@ -20,9 +20,6 @@ export interface UnpackOptions {
 
 /** NVIDIA's wheels have some hundred. */
 const MOST_ENTRIES = 20_000;
-/** Deflate cannot do better than 1032 to 1; libraries reach 4. Small files, such as empty lists, may be above. */
-const MOST_COMPRESSED = 200;
-const SMALL = 2 ** 20;
 /** Neither Python nor what compiling CUDA programs takes is of use to a plugin. */
 const UNUSED = /\.(py|pyc|pyi|a|lib)$|(^|\/)(include|__pycache__)\//;
 const LINK = 0o120000;
@@ -76,7 +73,7 @@ async function entriesOf(zip: ZipFile, largest: number, fail: (what: string) => 
     });
     if (next.done) break;
     const entry = next.value;
-    const { fileName: name, compressedSize, uncompressedSize: size } = entry;
+    const { fileName: name, uncompressedSize: size } = entry;
     const shown = JSON.stringify(name.slice(0, 200));
     const path = name.endsWith("/") ? name.slice(0, -1) : name;
     if (!isSafePath(path)) throw fail(`the unsafe name ${shown}`);
@@ -84,8 +81,6 @@ async function entriesOf(zip: ZipFile, largest: number, fail: (what: string) => 
     if (entry.isEncrypted()) throw fail(`${shown} is encrypted`);
     // Where the file system does not tell capitals from small letters one would overwrite the other.
     if (found.has(path.toLowerCase())) throw fail(`${shown} is twice in the archive`);
-    if (size > SMALL && size > compressedSize * MOST_COMPRESSED)
-      throw fail(`${shown} unpacks from ${compressedSize} to ${size} bytes, more than ${MOST_COMPRESSED} to 1`);
     bytes += size;
     if (bytes > largest) throw fail(`unpacks to more than the ${largest} bytes allowed`);
     found.set(path.toLowerCase(), entry);

@@ -230,9 +230,6 @@ describe("hostile wheels, pinned by mistake", () => {
     expect(await unpack([{ name: "a.so", data: "/etc/passwd", mode: 0o120777 }])).toMatch(/"a.so" is a link$/);
     expect(await unpack([{ name: "a.so" }, { name: "A.so" }])).toMatch(/"A.so" is twice in the archive$/);
     expect(await unpack([{ name: "a.so", data: "x", flags: 1 }])).toMatch(/encrypted/);
-    expect(await unpack([{ name: "a.so", data: zeros }], 1e9)).toMatch(
-      /unpacks from \d+ to 3000000 bytes, more than 200 to 1$/,
-    );
     expect(
       await unpack(Array.from({ length: 50 }, (_, i) => ({ name: `${i}.so`, data: zeros.subarray(0, 30_000) }))),
     ).toMatch(/unpacks to more than the 1000000 bytes allowed$/);

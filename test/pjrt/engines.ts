@@ -1,8 +1,17 @@
-/** In place of the conformance suite's own list. */
+/** In place of the lists of engines that other tests have. */
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
 import type { EngineUnderTest } from "../engine/conformance/engines.ts";
 import { pluginPath } from "./plugin.ts";
 
-export const ENGINES: readonly EngineUnderTest[] = [
-  { name: "pjrt", create: () => createPjrtEngine({ plugin: pluginPath() }) },
-];
+export { REFERENCE, running } from "../model/engines.ts";
+
+const PJRT = { name: "pjrt", slow: false, create: () => createPjrtEngine({ plugin: pluginPath() }) };
+
+/** Of the conformance suite. */
+export const ENGINES: readonly EngineUnderTest[] = [PJRT];
+
+/** Of the models' tests. */
+export const engines = () => [PJRT];
+
+/** Of the training tests. */
+export const fastEngines = engines;

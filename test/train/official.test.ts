@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { createOnnxEngine } from "../../src/engine/onnx/onnx-engine.ts";
 import { createReferenceEngine } from "../../src/engine/reference/reference-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/graph/index.ts";
 import { decays, parameterShapes } from "../../src/model/index.ts";
 import { stepGraph } from "../../src/train/graphs.ts";
 import { groupParameters, initialMoments, updateScalars } from "../../src/train/optimizer.ts";
 import { createTrainer } from "../../src/train/trainer.ts";
+import { fastEngines } from "./engines.ts";
 import {
   ADAM,
   BATCH,
@@ -66,10 +66,10 @@ describe("AdamW in float64 on the reference engine", () => {
   });
 });
 
-describe("AdamW in float32 on onnxruntime", () => {
+describe.each(fastEngines())("AdamW in float32 on $name", ({ create }) => {
   let engine: Engine;
   beforeAll(async () => {
-    engine = await createOnnxEngine({ threads: 1 });
+    engine = await create();
   });
   afterAll(() => engine.close());
 

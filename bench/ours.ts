@@ -1,10 +1,14 @@
-/** Our side: a trainer as `clip-ts train` has it, with the loader's worker, answering training.ts's questions. */
+/**
+ * Our sides: a trainer as `clip-ts train` has it, with the loader's worker, answering training.ts's questions.
+ * ours.js JOB onnx|xla float32|bfloat16
+ */
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { createLoader } from "../src/data/index.ts";
-import { createOnnxEngine } from "../src/engine/onnx/onnx-engine.ts";
+import type { Engine } from "../src/engine/engine.ts";
 import { elements } from "../src/graph/index.ts";
 import { initialise, parameterShapes } from "../src/model/index.ts";
+import { choosePlugin } from "../src/plugins/index.ts";
 import { createTrainer, type PairBatch } from "../src/train/trainer.ts";
 import { type Job, readFixed } from "./job.ts";
 import { versionOf } from "./package-version.ts";
@@ -13,12 +17,33 @@ import type { Mode } from "./workloads.ts";
 
 const job: Job = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8"));
 const { config, adam, batch, learningRate, threads } = job;
-const engine = await createOnnxEngine({ threads });
-const trainer = await createTrainer(engine, { config, adam, batch }, initialise(config, 0));
+const [engineName = "onnx", precision = "float32"] = process.argv.slice(3);
+const { engine, versions } = await engineOf(engineName);
+const trainer = await createTrainer(
+  engine,
+  { config, adam, batch, precision: precision === "bfloat16" ? precision : "float32" },
+  initialise(config, 0),
+);
 const loader = job.loader && (await createLoader(job.loader));
 const fixed = readFixed(job);
 let updates = 0;
 const position: Record<Mode, number> = { data: 0, fixed: 0 };
+
+async function engineOf(name: string): Promise<{ engine: Engine; versions: Record<string, string> }> {
+  const { node } = process.versions;
+  if (name === "xla") {
+    const { createPjrtEngine } = await import("../src/engine/pjrt/pjrt-engine.ts");
+    const { path, preload, flags, package: wheel = "XLA's plugin" } = await choosePlugin("cpu");
+    // XLA's CPU client has no option for it, but reads this variable.
+    process.env.NPROC = String(threads);
+    return { engine: await createPjrtEngine({ plugin: path, preload, flags }), versions: { node, PJRT: wheel } };
+  }
+  const { createOnnxEngine } = await import("../src/engine/onnx/onnx-engine.ts");
+  return {
+    engine: await createOnnxEngine({ threads }),
+    versions: { node, "onnxruntime-node": versionOf("onnxruntime-node") },
+  };
+}
 
 async function inputs(mode: Mode): Promise<PairBatch> {
   const step = position[mode]++;
@@ -37,7 +62,6 @@ async function prepare(): Promise<Prepared> {
   for (let i = 1; i < fixed.length; i++) await train(await inputs("fixed"));
   if (loader) for (let i = 0; i < fixed.length; i++) await train(await inputs("data"));
   const parameters = Object.values(parameterShapes(config)).reduce((sum, shape) => sum + elements(shape), 0);
-  const versions = { node: process.versions.node, "onnxruntime-node": versionOf("onnxruntime-node") };
   return { versions, parameters, firstStep, compiling: trainer.compileSeconds() };
 }
 

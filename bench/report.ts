@@ -20,8 +20,8 @@ export interface ModeResult {
   readonly mode: string;
   /** Pairs a second, by side: one number a block. */
   readonly pairsPerSecond: Readonly<Record<string, Spread & { readonly blocks: readonly number[] }>>;
-  /** Our pairs a second over a side's, block by block. */
-  readonly ratio: Readonly<Record<string, Spread>>;
+  /** Pairs a second of each of our sides over those of every other, block by block. */
+  readonly ratios: Readonly<Record<string, Readonly<Record<string, Spread>>>>;
   /** By side, of the last step. */
   readonly loss: Readonly<Record<string, number>>;
   /** Largest share of the machine that other processes took during a block. */
@@ -55,18 +55,42 @@ export function spread(values: readonly number[]): Spread {
   return { median: (at(Math.floor(half)) + at(Math.ceil(half))) / 2, min: at(0), max: at(sorted.length - 1) };
 }
 
+const SIDE_TITLES: Readonly<Record<string, string>> = {
+  ours: "ours (onnxruntime)",
+  xla: "ours (XLA)",
+  "xla-bf16": "ours (XLA, bfloat16)",
+  eager: "PyTorch eager",
+  compiled: "PyTorch compiled",
+  autocast: "PyTorch bfloat16 autocast",
+};
+
+/** Which ratios stand in the table: like beside like. */
+const PAIRS = [
+  ["ours", "eager"],
+  ["ours", "compiled"],
+  ["xla", "eager"],
+  ["xla", "compiled"],
+  ["xla-bf16", "autocast"],
+] as const;
+
 const MODE_TITLES: Readonly<Record<string, string>> = { data: "with its data", fixed: "bare step" };
 
 /** The tables of a run in Markdown. */
 export function markdown({ date, processor, cores, threads, rounds, workloads }: Results): string {
-  const speeds = workloads.flatMap(({ title, batch, modes }) =>
-    modes.map(({ mode, pairsPerSecond, ratio, elsewhere }) => [
-      `${title}, batch ${batch}, ${MODE_TITLES[mode] ?? mode}`,
-      ...["ours", "eager", "compiled"].map((side) => cell(pairsPerSecond[side], speed)),
-      ...["eager", "compiled"].map((side) => cell(ratio[side], (x) => x.toFixed(2))),
-      elsewhere === undefined ? "?" : `${Math.round(elsewhere * 100)} %`,
-    ]),
+  const measured = workloads.flatMap(({ title, batch, modes }) =>
+    modes.map((mode) => ({ what: `${title}, batch ${batch}, ${MODE_TITLES[mode.mode] ?? mode.mode}`, ...mode })),
   );
+  const present = Object.keys(SIDE_TITLES).filter((side) => measured.some((mode) => mode.pairsPerSecond[side]));
+  const speeds = measured.map(({ what, pairsPerSecond, elsewhere }) => [
+    what,
+    ...present.map((side) => cell(pairsPerSecond[side], speed)),
+    elsewhere === undefined ? "?" : `${Math.round(elsewhere * 100)} %`,
+  ]);
+  const compared = PAIRS.filter(([own, other]) => measured.some(({ ratios }) => ratios[own]?.[other]));
+  const ratios = measured.map(({ what, ratios }) => [
+    what,
+    ...compared.map(([own, other]) => cell(ratios[own]?.[other], (x) => x.toFixed(2))),
+  ]);
   const costs = workloads.flatMap(({ title, sides }) =>
     Object.entries(sides).map(([side, { firstStepSeconds, compileSeconds, peakBytes }]) => [
       title,
@@ -84,12 +108,14 @@ export function markdown({ date, processor, cores, threads, rounds, workloads }:
       `${title}: ${mean.toFixed(1)} on average, ${longest.min} to ${longest.max} the longest of a batch, of ${context}`,
   );
   return [
-    `${date.slice(0, 10)}; ${processor}, ${cores} cores, ${threads} threads; float32; ${rounds} rounds; ` +
+    `${date.slice(0, 10)}; ${processor}, ${cores} cores, ${threads} threads; float32 but where it says bfloat16; ${rounds} rounds; ` +
       `${[...versions].map(([name, version]) => `${name} ${version}`).join(", ")}.`,
     "",
     "Pairs a second, median of the blocks (least to greatest); ratios are of neighbouring blocks.",
     "",
-    ...table(["", "clip-ts", "PyTorch eager", "PyTorch compiled", "ours / eager", "ours / compiled", "others"], speeds),
+    ...table(["", ...present.map((side) => SIDE_TITLES[side] ?? side), "others"], speeds),
+    "",
+    ...table(["", ...compared.map(([own, other]) => `${own} / ${other}`)], ratios),
     "",
     "`others`: the largest share of the machine that other processes took during any block.",
     `Tokens of the captions: ${texts.join("; ")}.`,

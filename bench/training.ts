@@ -8,34 +8,53 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { COMMON_FLAGS, command, listed, needPython, publish, root, runOf, say, sayIfBusy, whole } from "./command.ts";
 import { type Job, writeJob } from "./job.ts";
-import { type ModeResult, markdown, type Results, spread, type WorkloadResult } from "./report.ts";
+import { type ModeResult, markdown, type Results, type Spread, spread, type WorkloadResult } from "./report.ts";
 import { type Measured, type Side, startSide } from "./side.ts";
 import { DEFAULT_WORKLOADS, type Mode, WORKLOADS, type Workload } from "./workloads.ts";
 
-const SIDES = ["ours", "eager", "compiled"];
+/** Our own and, behind them, PyTorch's. */
+const SIDES = ["ours", "xla", "xla-bf16", "eager", "compiled", "autocast"];
+const DEFAULT_SIDES = ["ours", "eager", "compiled"];
 
 const { values: flags } = parseArgs({
   options: {
     workloads: { type: "string", default: DEFAULT_WORKLOADS.join(",") },
-    sides: { type: "string", default: SIDES.join(",") },
+    sides: { type: "string", default: DEFAULT_SIDES.join(",") },
     steps: { type: "string" },
     threads: { type: "string", default: String(availableParallelism()) },
     ...COMMON_FLAGS,
   },
 });
 
+const OURS: Readonly<Record<string, readonly string[]>> = {
+  ours: ["onnx", "float32"],
+  xla: ["xla", "float32"],
+  "xla-bf16": ["xla", "bfloat16"],
+};
+
+/** PyTorch and XLA give large tensors back to the system otherwise, and are 1.3 to 1.7 times slower at these sizes. */
+const KEPT_MEMORY = {
+  MALLOC_ARENA_MAX: "1",
+  MALLOC_MMAP_THRESHOLD_: String(2 ** 34),
+  MALLOC_TRIM_THRESHOLD_: String(2 ** 34),
+};
+
 function start(side: string, jobPath: string, threads: number, folder: string): Side {
-  if (side === "ours")
-    return startSide({ name: side, command: process.execPath, args: [join(import.meta.dirname, "ours.js"), jobPath] });
+  const own = OURS[side];
+  if (own)
+    return startSide({
+      name: side,
+      command: process.execPath,
+      args: [join(import.meta.dirname, "ours.js"), jobPath, ...own],
+      env: own[0] === "xla" ? KEPT_MEMORY : {},
+    });
   return startSide({
     name: `PyTorch ${side}`,
     command: flags.python,
     args: [join(root, "bench", "python", "peer.py"), jobPath, side],
     env: {
       OMP_NUM_THREADS: String(threads),
-      // PyTorch frees large tensors to the system otherwise and is 1.3 to 1.6 times slower at these sizes.
-      MALLOC_MMAP_THRESHOLD_: String(2 ** 34),
-      MALLOC_TRIM_THRESHOLD_: String(2 ** 34),
+      ...KEPT_MEMORY,
       TORCHINDUCTOR_CACHE_DIR: join(folder, "inductor"), // new, so that compiling is measured
     },
   });
@@ -92,6 +111,9 @@ async function measure(name: string, workload: Workload, options: Options): Prom
   }
 }
 
+const ratioOf = (ours: readonly number[], theirs: readonly number[]): Spread =>
+  spread(theirs.map((speed, i) => (ours[i] ?? Number.NaN) / speed));
+
 interface Options {
   readonly sides: readonly string[];
   readonly rounds: number;
@@ -117,18 +139,17 @@ async function alternate(
     say(`${name}, ${mode}, round ${round + 1}: ${latest.join(", ")} pairs/s`);
   }
   const speeds = [...blocks].map(([key, all]) => [key, all.map(speedOf)] as const);
-  const ours = blocks.get("ours")?.map(speedOf);
+  const ratios = Object.keys(OURS).flatMap((own) => {
+    const ours = blocks.get(own)?.map(speedOf);
+    if (!ours) return [];
+    const theirs = speeds.filter(([key]) => key !== own);
+    return [[own, Object.fromEntries(theirs.map(([key, all]) => [key, ratioOf(ours, all)]))] as const];
+  });
   const shares = [...blocks.values()].flat().map((block) => block.elsewhere);
   return {
     mode,
     pairsPerSecond: Object.fromEntries(speeds.map(([key, all]) => [key, { ...spread(all), blocks: all }])),
-    ratio: ours
-      ? Object.fromEntries(
-          speeds.flatMap(([key, all]) =>
-            key === "ours" ? [] : [[key, spread(all.map((theirs, i) => (ours[i] ?? Number.NaN) / theirs))]],
-          ),
-        )
-      : {},
+    ratios: Object.fromEntries(ratios),
     loss: Object.fromEntries([...blocks].map(([key, all]) => [key, all.at(-1)?.loss ?? Number.NaN])),
     elsewhere: shares.some((share) => share === undefined) ? undefined : Math.max(...shares.map((share) => share ?? 0)),
   };
@@ -142,7 +163,7 @@ async function main(): Promise<void> {
     steps: flags.steps === undefined ? undefined : whole("steps", flags.steps),
     threads: whole("threads", flags.threads),
   };
-  if (options.sides.some((side) => side !== "ours")) needPython(flags.python, "--python, or --sides ours");
+  if (options.sides.some((side) => !OURS[side])) needPython(flags.python, "--python, or --sides ours");
   sayIfBusy();
 
   const workloads: WorkloadResult[] = [];

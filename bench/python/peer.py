@@ -1,4 +1,4 @@
-"""PyTorch's side of bench/training.ts: peer.py JOB eager|compiled. One JSON line is answered with one (bench/protocol.ts)."""
+"""PyTorch's side of bench/training.ts: peer.py JOB eager|compiled|autocast. One JSON line is answered with one (bench/protocol.ts)."""
 
 import json
 import math
@@ -68,12 +68,13 @@ def optimizer(model, job):
 
 
 class Peer:
-    def __init__(self, job, compiled):
+    def __init__(self, job, side):
         torch.set_num_threads(job["threads"])
         torch.manual_seed(0)
         sides = {"own": own_side, "open_clip": open_clip_side}
-        self.model, self.forward, self.loss = sides[job["peer"]](job, compiled)
+        self.model, self.forward, self.loss = sides[job["peer"]](job, side == "compiled")
         self.model.train()
+        self.autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=side == "autocast")
         self.optimizer, self.max_norm = optimizer(self.model, job), job["adam"].get("maxNorm")
         self.channels_last = job["config"]["vision"]["kind"] == "resnet"
         self.fixed, self.position, self.pairs = read_fixed(job), 0, None
@@ -91,7 +92,10 @@ class Peer:
     def step(self, images, tokens):
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        loss = self.loss(*self.forward(images, tokens))
+        with self.autocast:
+            features = self.forward(images, tokens)
+        # In float32, as ours is: a fraction of a per cent of the step.
+        loss = self.loss(*(part.float() for part in features))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.max_norm:
@@ -126,7 +130,7 @@ class Peer:
 
 def main():
     with open(sys.argv[1]) as file:
-        peer = Peer(json.load(file), sys.argv[2] == "compiled")
+        peer = Peer(json.load(file), sys.argv[2])
     for line in sys.stdin:
         question = json.loads(line)
         answer = getattr(peer, question.pop("ask"))(**question)

@@ -12,7 +12,7 @@ import { compileProgram } from "./pjrt-program.ts";
 import { PjrtState } from "./pjrt-state.ts";
 import { loadPlugin, type NamedValue, type Plugin } from "./plugin.ts";
 import { RunQueue } from "./run-queue.ts";
-import { mustBeOpen, type Runtime } from "./runtime.ts";
+import { during, type Runtime } from "./runtime.ts";
 
 export interface PjrtEngineOptions {
   /** The plugin's file: a shared library with `GetPjrtApi`. */
@@ -44,19 +44,28 @@ export async function createPjrtEngine(engineOptions: PjrtEngineOptions): Promis
   const compile: Compile =
     cache === false ? (module, settings) => client.compile(module, settings) : cachedCompile(client, cache);
   const queue = new RunQueue(RUNS_AHEAD);
-  const runtime: Runtime = { client, compile, queue, flags, holders: new Set(), open: true, ...(grid && { grid }) };
+  const calls: Runtime["calls"] = new Set();
+  const runtime: Runtime = {
+    client,
+    compile,
+    queue,
+    flags,
+    holders: new Set(),
+    calls,
+    open: true,
+    ...(grid && { grid }),
+  };
   return {
     name: `pjrt ${client.platform}`,
     compilesPerSize: true,
     ...(grid && { mesh: grid.mesh, rows: grid.rows }),
-    compile: (graph, compileOptions) => compileProgram(runtime, graph, compileOptions),
-    createState: async (values, shardings) => {
-      mustBeOpen(runtime);
-      return new PjrtState(runtime, (shardings && grid) ?? gridOfOne(client.first), values, shardings);
-    },
+    compile: (graph, compileOptions) => during(runtime, () => compileProgram(runtime, graph, compileOptions)),
+    createState: (values, shardings) =>
+      during(runtime, () => new PjrtState(runtime, (shardings && grid) ?? gridOfOne(client.first), values, shardings)),
     close: async () => {
       if (!runtime.open) return;
       runtime.open = false;
+      await Promise.allSettled(runtime.calls);
       await runtime.queue.idle();
       for (const holder of runtime.holders) holder.release();
       client.close();

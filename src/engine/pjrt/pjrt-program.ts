@@ -16,6 +16,7 @@ import {
   isStored,
   type Program,
   type Shardings,
+  type State,
   splitOutputs,
 } from "../engine.ts";
 import { collectivesOf } from "./collectives.ts";
@@ -33,7 +34,7 @@ import {
 } from "./grid.ts";
 import { checkIndices, type IndexChecks, indexChecks, refuseIndex } from "./index-ranges.ts";
 import { PjrtState } from "./pjrt-state.ts";
-import { mustBeOpen, type Runtime } from "./runtime.ts";
+import { during, type Runtime } from "./runtime.ts";
 import { decomposed, type LowerOptions, lower } from "./stablehlo/lower.ts";
 
 /** A graph of static sizes, compiled. */
@@ -56,7 +57,6 @@ interface Sources {
 }
 
 export async function compileProgram(runtime: Runtime, graph: Graph, options: CompileOptions = {}): Promise<Program> {
-  mustBeOpen(runtime);
   const { client, queue, holders } = runtime;
   const { state = [], shardings = {} } = options;
   const grid = (options.shardings && runtime.grid) ?? gridOfOne(client.first);
@@ -113,34 +113,34 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
   };
   if (!isResizable(graph)) await made({});
 
+  const run = async (inputs: HostTensors, from: State | undefined): Promise<HostTensors> => {
+    if (!open) throw new Error("run: the program is closed");
+    checkInputs(graph, inputs, elsewhere, (name) => rowsOf(name)?.of ?? 1);
+    const held = from instanceof PjrtState && from.client === client ? from : undefined;
+    if (needsState && !held) throw new Error("run: this program needs a state of its engine");
+    checkState(graph, state, held?.types ?? {});
+    if (held && needsState) checkSpread(held, grid, state, shardings);
+    // Copied now: the caller's arrays may change while the run waits for its turn.
+    const uploaded = new Map<string, Spread>();
+    for (const name of names) {
+      const value = inputs[name];
+      if (value && !elsewhere.has(name)) uploaded.set(name, spread(client, grid, value, shardings[name], rowsOf(name)));
+    }
+    try {
+      const sources = { inputs, uploaded, constants, state: held };
+      const { results } = await queue.run(async () => start(runtime, grid, await made(inputs), sources, updated));
+      return await results;
+    } finally {
+      for (const { pieces } of uploaded.values()) for (const piece of pieces) client.destroy(piece);
+    }
+  };
+
   return {
     graph,
     get compileSeconds() {
       return seconds;
     },
-    run: async (inputs, from) => {
-      mustBeOpen(runtime);
-      if (!open) throw new Error("run: the program is closed");
-      checkInputs(graph, inputs, elsewhere, (name) => rowsOf(name)?.of ?? 1);
-      const held = from instanceof PjrtState && from.client === client ? from : undefined;
-      if (needsState && !held) throw new Error("run: this program needs a state of its engine");
-      checkState(graph, state, held?.types ?? {});
-      if (held && needsState) checkSpread(held, grid, state, shardings);
-      // Copied now: the caller's arrays may change while the run waits for its turn.
-      const uploaded = new Map<string, Spread>();
-      for (const name of names) {
-        const value = inputs[name];
-        if (value && !elsewhere.has(name))
-          uploaded.set(name, spread(client, grid, value, shardings[name], rowsOf(name)));
-      }
-      try {
-        const sources = { inputs, uploaded, constants, state: held };
-        const { results } = await queue.run(async () => start(runtime, grid, await made(inputs), sources, updated));
-        return await results;
-      } finally {
-        for (const { pieces } of uploaded.values()) for (const piece of pieces) client.destroy(piece);
-      }
-    },
+    run: (inputs, from) => during(runtime, () => run(inputs, from)),
     collectives: () => executables.flatMap((made) => collectivesOf(made.optimized(), grid.ids.length)),
     close: async () => {
       open = false;

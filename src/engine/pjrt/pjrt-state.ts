@@ -2,7 +2,7 @@ import { type HostTensor, sameShape, show, type TensorType } from "../../graph/i
 import type { HostTensors, Shardings, State, StatePiece, StateValues } from "../engine.ts";
 import type { Client } from "./client.ts";
 import { type Grid, gather, piecesOn, type Spread, spread } from "./grid.ts";
-import { mustBeOpen, type Runtime } from "./runtime.ts";
+import { during, type Runtime } from "./runtime.ts";
 
 /** Values on devices, by name. */
 export class PjrtState implements State {
@@ -44,7 +44,6 @@ export class PjrtState implements State {
 
   /** @throws where a run failed that had taken entries for its results */
   check(): void {
-    mustBeOpen(this.#runtime);
     if (this.#lost !== undefined) throw new Error(this.#lost);
   }
 
@@ -75,7 +74,11 @@ export class PjrtState implements State {
     return judged;
   }
 
-  async read(names: readonly string[] = this.names): Promise<HostTensors> {
+  read(names: readonly string[] = this.names): Promise<HostTensors> {
+    return during(this.#runtime, () => this.#read(names));
+  }
+
+  async #read(names: readonly string[]): Promise<HostTensors> {
     // Started in turn, before a later run takes the buffers; awaited outside, so that such a run need not wait.
     const { copies } = await this.#runtime.queue.inOrder(() => {
       const entries = names.map((name) => [name, this.entry(name)] as const);
@@ -94,7 +97,11 @@ export class PjrtState implements State {
     );
   }
 
-  async readPieces(name: string): Promise<readonly StatePiece[]> {
+  readPieces(name: string): Promise<readonly StatePiece[]> {
+    return during(this.#runtime, () => this.#readPieces(name));
+  }
+
+  async #readPieces(name: string): Promise<readonly StatePiece[]> {
     const { copies } = await this.#runtime.queue.inOrder(() => {
       const { type, sharding, pieces } = this.entry(name);
       const places = piecesOn(this.grid, type.shape, sharding);
@@ -118,12 +125,13 @@ export class PjrtState implements State {
   }
 
   async write(values: HostTensors): Promise<void> {
-    await this.#runtime.queue.inOrder(() => {
+    const replace = (): void => {
       this.check();
       for (const [name, value] of Object.entries(values)) this.#expect(name, value);
       for (const [name, value] of Object.entries(values))
         this.replace(name, spread(this.client, this.grid, value, this.entry(name).sharding));
-    });
+    };
+    await during(this.#runtime, () => this.#runtime.queue.inOrder(replace));
   }
 
   async close(): Promise<void> {

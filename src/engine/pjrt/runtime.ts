@@ -14,9 +14,19 @@ export interface Runtime {
   readonly flags: NonNullable<XlaOptions["flags"]>;
   /** Programs and states that hold something on the device: released before the client goes. */
   readonly holders: Set<{ release(): void }>;
+  /** What was asked for and has not ended: an engine that is closed ends it first. */
+  readonly calls: Set<Promise<unknown>>;
   open: boolean;
 }
 
-export function mustBeOpen({ open }: Runtime): void {
-  if (!open) throw new Error("pjrt: the engine is closed");
+/** Something that an open engine is asked for. */
+export async function during<T>(runtime: Runtime, action: () => T | Promise<T>): Promise<T> {
+  if (!runtime.open) throw new Error("pjrt: the engine is closed");
+  const call = (async () => action())();
+  runtime.calls.add(call);
+  try {
+    return await call;
+  } finally {
+    runtime.calls.delete(call);
+  }
 }

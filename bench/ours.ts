@@ -33,10 +33,10 @@ async function engineOf(name: string): Promise<{ engine: Engine; versions: Recor
   const { node } = process.versions;
   if (name === "xla") {
     const { createPjrtEngine } = await import("../src/engine/pjrt/pjrt-engine.ts");
-    const { path, preload, flags, package: wheel = "XLA's plugin" } = await choosePlugin("cpu");
+    const plugin = await choosePlugin("cpu");
     // XLA's CPU client has no option for it, but reads this variable.
     process.env.NPROC = String(threads);
-    return { engine: await createPjrtEngine({ plugin: path, preload, flags }), versions: { node, PJRT: wheel } };
+    return { engine: await createPjrtEngine(plugin), versions: { node, "XLA's plugin": plugin.package ?? "?" } };
   }
   const { createOnnxEngine } = await import("../src/engine/onnx/onnx-engine.ts");
   return {

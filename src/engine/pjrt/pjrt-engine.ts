@@ -23,7 +23,7 @@ export interface PjrtEngineOptions {
   readonly options?: Readonly<Record<string, NamedValue>>;
   /** XLA's own flags, without dashes. @default none */
   readonly flags?: XlaOptions["flags"];
-  /** Where compiled programs are kept, where the plugin can write them; false keeps none. @default `executables` in `cacheFolder()` */
+  /** Where compiled programs are kept, where the plugin can write them; false keeps none. Of one process alone. @default `executables` in `cacheFolder()` */
   readonly cache?: string | false;
   /** How the devices stand, for programs that span them. @default one device */
   readonly mesh?: Mesh;
@@ -41,8 +41,10 @@ export async function createPjrtEngine(engineOptions: PjrtEngineOptions): Promis
   const callbacks = engineOptions.processes && (await startKeyCallbacks(engineOptions.processes));
   const client = createClient(await loadPlugin(plugin, preload), engineOptions, callbacks?.addresses);
   const grid = mesh && gridOf(client, mesh);
+  // Processes compile together, and GPUs' exchange what they tuned: one that finds its program would leave the others waiting.
+  const kept = (engineOptions.processes?.count ?? 1) === 1 && cache;
   const compile: Compile =
-    cache === false ? (module, settings) => client.compile(module, settings) : cachedCompile(client, cache);
+    kept === false ? (module, settings) => client.compile(module, settings) : cachedCompile(client, kept);
   const queue = new RunQueue(RUNS_AHEAD);
   const calls: Runtime["calls"] = new Set();
   const runtime: Runtime = {

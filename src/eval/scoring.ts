@@ -90,7 +90,11 @@ async function eachCosines(
 /** Four sums at a time: a processor can then work on the next product before the last one is added. */
 function dot(rows: Float32Array, at: number, weight: Float32Array): number {
   const { length } = weight;
-  let [a, b, c, d] = [0, 0, 0, 0];
+  // One by one: taken out of a list they are slower by half.
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
   let i = 0;
   for (; i + 3 < length; i += 4) {
     a += (rows[at + i] ?? 0) * (weight[i] ?? 0);

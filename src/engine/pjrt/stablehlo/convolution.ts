@@ -1,5 +1,6 @@
 import type { Node } from "../../../graph/index.ts";
 import type { Context } from "./context.ts";
+import { roundsFactors } from "./dot.ts";
 import { list, signature, type Value } from "./writer.ts";
 
 type Pair = readonly [number, number];
@@ -38,7 +39,7 @@ export function lowerConvolutionKernelGrad(
 const pairs = (amounts: readonly Pair[]): string => `[${list(amounts.map((pair) => `[${list(pair)}]`))}]`;
 
 function convolution(
-  { write, precision }: Context,
+  { write, precision, platform }: Context,
   x: Value,
   kernel: Value,
   dimensions: string,
@@ -49,10 +50,14 @@ function convolution(
   const factors = [write.convert(x, element), write.convert(kernel, element)] as const;
   const type = { shape, element };
   const names = list(factors.map(({ name }) => name));
-  const groups = "{batch_group_count = 1 : i64, feature_group_count = 1 : i64}";
+  const groups = ["batch_group_count = 1 : i64", "feature_group_count = 1 : i64"];
+  const highest = "#stablehlo<precision HIGHEST>";
+  const attributes = roundsFactors(platform, element)
+    ? [...groups, `precision_config = [${highest}, ${highest}]`]
+    : groups;
   const result = write.value(
     type,
-    `stablehlo.convolution(${names}) dim_numbers = ${dimensions}, window = {${list(window)}} ${groups} : ${signature(factors, type)}`,
+    `stablehlo.convolution(${names}) dim_numbers = ${dimensions}, window = {${list(window)}} {${list(attributes)}} : ${signature(factors, type)}`,
   );
   return write.convert(result, x.element);
 }

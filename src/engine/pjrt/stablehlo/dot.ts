@@ -19,9 +19,12 @@ export function lowerDot(context: Context, { attrs, shape }: Node<"dot">, a: Val
   const result =
     platform === "cpu" && element === "bf16"
       ? alignedProduct(write, left, right, attrs, [freeA, freeB])
-      : product(write, left, right, attrs, shape);
+      : product(write, left, right, attrs, shape, roundsFactors(platform, element));
   return write.convert(write.reshape(result, shape), a.element);
 }
+
+/** Whether XLA's default rounds factors of float32: to TF32 on NVIDIA's GPUs, to bfloat16 on TPUs. The narrow type is one's own choice. */
+export const roundsFactors = (platform: string, element: string): boolean => platform !== "cpu" && element === "f32";
 
 function product(
   write: Writer,
@@ -29,11 +32,13 @@ function product(
   b: Value,
   { batch, contract }: { readonly batch: Axes; readonly contract: Axes },
   shape: readonly number[],
+  highest = false,
 ): Value {
   const paired = (axes: Axes): string => `[${list(axes[0])}] x [${list(axes[1])}]`;
   const axes = [
     ...(batch[0].length > 0 ? [`batching_dims = ${paired(batch)}`] : []),
     `contracting_dims = ${paired(contract)}`,
+    ...(highest ? ["precision = [HIGHEST, HIGHEST]"] : []),
   ];
   const type = { shape, element: a.element };
   return write.value(type, `stablehlo.dot_general ${a.name}, ${b.name}, ${list(axes)} : ${signature([a, b], type)}`);

@@ -24,6 +24,8 @@ const { values: flags, positionals: files } = parseArgs({
   options: {
     /** What the document calls the model of the files. */
     model: { type: "string" },
+    /** What the command called the task, where the results call it otherwise. */
+    task: { type: "string" },
     /** What of the command that made the files does not follow from kind, task and seed. */
     with: { type: "string" },
     /** Writes the tables. */
@@ -32,9 +34,11 @@ const { values: flags, positionals: files } = parseArgs({
 });
 
 /** Kinds whose curves the document has; those of others are in tables of their own, or only for looking at. */
-const WITH_CURVES: readonly EvalKind[] = ["few-shot", "fine-tuning", "natural-shift"];
-/** Rows of a table in the document, and places on a curve's axis. */
-const [ROWS, PLACES] = [12, 8];
+const WITH_CURVES: readonly EvalKind[] = ["few-shot", "fine-tuning"];
+/** Rows of a table of one result in the document, and places on a curve's axis. */
+const [ROWS, PLACES] = [17, 12];
+/** Letters of a data set's name. */
+const LETTERS = 44;
 
 /** Figures, curves and tables stay; pictures, predictions, matrices and every single choice go. */
 function kept(result: EvalResult): EvalResult {
@@ -42,7 +46,13 @@ function kept(result: EvalResult): EvalResult {
   const { chosen: _, prompts: __, things: ___, ...settings } = result.settings;
   const model = flags.model ?? result.model.name;
   const { kind, task, seed } = result;
-  const said = ["clip-ts", "eval", `runs/${model}`, task, ...(kind === "zero-shot" ? [] : ["--kind", kind])];
+  const said = [
+    "clip-ts",
+    "eval",
+    `runs/${model}`,
+    flags.task ?? task,
+    ...(kind === "zero-shot" ? [] : ["--kind", kind]),
+  ];
   const made = [...said, ...(seed === 0 ? [] : ["--seed", seed]), ...(flags.with ? [flags.with] : [])].join(" ");
   return {
     ...result,
@@ -84,7 +94,8 @@ function figureCell(figures: readonly Figure[]): string {
 function byData(results: readonly EvalResult[]): ReadonlyMap<string, readonly EvalResult[]> {
   const hashes = grouped(results, ({ task }) => task);
   const isOne = (task: string): boolean => new Set(hashes.get(task)?.map(({ data }) => data.hash)).size === 1;
-  return grouped(results, ({ task, data }) => (isOne(task) ? task : `${task}: ${data.name}`));
+  const short = (name: string): string => (name.length > LETTERS ? `${name.slice(0, LETTERS)}…` : name);
+  return grouped(results, ({ task, data }) => (isOne(task) ? task : `${task}: ${short(data.name)}`));
 }
 
 /** A row for each figure of each task, a column for each model; counts are in tables of their own. */
@@ -109,6 +120,8 @@ const figuresOf = (results: readonly EvalResult[], model: string | undefined, na
 
 /** A row for each line of a curve, a column for each place on the axis. */
 function curveTables({ task, model, seed, details }: EvalResult): string[] {
+  // Tables of its own say the same.
+  if (details?.tables) return [];
   return (details?.curves ?? []).flatMap(({ title, x, y, lines }) => {
     const places = [...new Set(lines.flatMap(({ points }) => points.map((point) => point.x)))].toSorted(
       (a, b) => a - b,
@@ -126,14 +139,28 @@ function curveTables({ task, model, seed, details }: EvalResult): string[] {
   });
 }
 
-const ownTables = ({ task, model, details }: EvalResult): string[] =>
-  (details?.tables ?? []).flatMap(({ title, head, rows }) => {
-    const shown = rows
-      .slice(0, ROWS)
-      .map((row) => row.map((cell) => (typeof cell === "number" ? valueText(cell, "score") : cell)));
-    const more = rows.length > ROWS ? ` (the first ${ROWS} of ${rows.length} rows)` : "";
-    return ["", `${task}, ${model.name}: ${title}${more}`, "", ...table(head, shown)];
+/** Tables of the same title and columns as one, with the task and the model before. */
+function ownTables(results: readonly EvalResult[]): string[] {
+  const all = results.flatMap(({ task, model, details }) =>
+    (details?.tables ?? []).map((one) => ({ ...one, task, model: model.name })),
+  );
+  return [...grouped(all, ({ title, head }) => JSON.stringify([title, head])).values()].flatMap((same) => {
+    const [first] = same;
+    if (!first) return [];
+    const isCut = same.some(({ rows }) => rows.length > ROWS);
+    const rows = same.flatMap(({ task, model, rows }) =>
+      rows
+        .slice(0, ROWS)
+        .map((row) => [
+          task,
+          model,
+          ...row.map((cell) => (typeof cell === "number" ? valueText(cell, "score") : cell)),
+        ]),
+    );
+    const more = isCut ? ` (the first ${ROWS} rows of each)` : "";
+    return ["", `${first.title}${more}:`, "", ...table(["task", "model", ...first.head], rows)];
   });
+}
 
 /** Everything that is kept of a kind. */
 function section(kind: EvalKind, all: readonly EvalResult[]): string {
@@ -144,7 +171,7 @@ function section(kind: EvalKind, all: readonly EvalResult[]): string {
     "",
     ...figureTable(results),
     ...results.flatMap(curveTables),
-    ...results.flatMap(ownTables),
+    ...ownTables(results),
     "",
     ...[...notes].map((note) => `- ${note}`),
     "",
@@ -171,6 +198,12 @@ function overview(all: readonly EvalResult[]): string {
   return ["", ...table(["task", "model", ...CLASSIFIERS], rows), ""].join("\n");
 }
 
+/** The model of which most is known comes first. */
+function mostFirst(results: readonly EvalResult[]): readonly EvalResult[] {
+  const groups = [...grouped(results, ({ model }) => model.name).values()];
+  return groups.toSorted((a, b) => b.length - a.length).flat();
+}
+
 /** As JSON writes it inside a string. */
 const quoted = (text: string): string => JSON.stringify(text).slice(1, -1);
 
@@ -178,23 +211,20 @@ await command(async () => {
   mkdirSync(KEPT, { recursive: true });
   for (const file of files) {
     const path = join(KEPT, basename(file));
-    const results = await readResults(file);
-    await writeResults(path, results.map(kept));
     // Plots and tables say the model's name too, which may be a path of the machine that measured it.
     const { model } = flags;
-    if (model !== undefined)
-      writeFileSync(
-        path,
-        results.reduce(
-          (text, { model: { name } }) => text.replaceAll(quoted(name), quoted(model)),
-          readFileSync(path, "utf8"),
-        ),
-      );
+    const names = (await readResults(file)).map((result) => result.model.name);
+    const renamed = (text: string, name: string): string =>
+      name.includes("/")
+        ? text.replaceAll(quoted(name), quoted(model ?? name))
+        : text.replaceAll(`"${quoted(name)}"`, `"${quoted(model ?? name)}"`);
+    writeFileSync(path, names.reduce(renamed, readFileSync(file, "utf8")));
+    await writeResults(path, (await readResults(path)).map(kept));
     say(path);
   }
   if (!flags.docs) return;
   const names = readdirSync(KEPT).filter((name) => name.endsWith(".json"));
-  const all = (await Promise.all(names.sort().map((name) => readResults(join(KEPT, name))))).flat();
+  const all = mostFirst((await Promise.all(names.sort().map((name) => readResults(join(KEPT, name))))).flat());
   const page = { page: "results.md", script: "evaluation" };
   writeDocs("overview", overview(all), page);
   for (const kind of EVAL_KINDS)

@@ -59,7 +59,7 @@ export async function joinGroup(flags: NodeFlags, recipe: Recipe): Promise<NodeG
   if (nodeId >= nodes) throw new Error(`--node-id: of ${nodes} nodes expected 0 to ${nodes - 1}, got ${nodeId}`);
   const { host, port } = parseAddress(coordinator);
   const same = JSON.stringify([packageVersion(), recipe, mesh, fsdp]);
-  return joinNodes({
+  const group = await joinNodes({
     node: nodeId,
     nodes,
     host,
@@ -70,4 +70,19 @@ export async function joinGroup(flags: NodeFlags, recipe: Recipe): Promise<NodeG
     silenceMs: SILENCE_MS,
     startMs: START_MS,
   });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const why = `--nodes: not all of ${nodes} nodes are here after ${START_MS / 1000} s`;
+    timer = setTimeout(() => reject(new Error(why)), START_MS);
+  });
+  try {
+    // From here on whoever fails tells all others.
+    await Promise.race([group.barrier("all nodes are here"), late]);
+    return group;
+  } catch (error) {
+    await group.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -59,12 +59,24 @@ interface Trained {
   readonly state: HostTensors;
 }
 
-async function trained(config: ClipConfig, mesh?: Mesh, fsdp = false): Promise<Trained> {
+async function trained(config: ClipConfig, mesh?: Mesh, fsdp = false, microBatch = BATCH): Promise<Trained> {
   const engine = await createPjrtEngine({ plugin: pluginPath(), ...(mesh && { mesh }) });
   try {
-    const trainer = await createTrainer(engine, { config, adam: ADAM, batch: BATCH, fsdp }, started(config));
+    const trainer = await createTrainer(
+      engine,
+      { config, adam: ADAM, batch: BATCH, microBatch, fsdp },
+      started(config),
+    );
     const metrics: StepMetrics[] = [];
-    for (let step = 0; step < STEPS; step++) metrics.push(await trainer.step([batchOf(config, step)], 1e-3, step));
+    for (let step = 0; step < STEPS; step++) {
+      const { images, tokens } = batchOf(config, step);
+      const parts = BATCH / microBatch;
+      const pieces = Array.from({ length: parts }, (_, i) => ({
+        images: images.slice((i * images.length) / parts, ((i + 1) * images.length) / parts),
+        tokens: tokens.slice((i * tokens.length) / parts, ((i + 1) * tokens.length) / parts),
+      }));
+      metrics.push(await trainer.step(pieces, 1e-3, step));
+    }
     const state = await trainer.read();
     await trainer.close();
     return { metrics, state };
@@ -120,6 +132,14 @@ describe.each([
       expect(distances.filter(([, far]) => !(far < 1e-5))).toEqual([]);
     },
   );
+});
+
+it("micro-batches on a mesh are the whole batch on one device", async () => {
+  const [alone, cached] = [await trained(VIT), await trained(VIT, { data: 2, model: 2 }, true, BATCH / 4)];
+  for (const [step, { loss, gradientNorm }] of alone.metrics.entries()) {
+    expect(Math.abs((cached.metrics[step]?.loss ?? 0) / loss - 1)).toBeLessThan(1e-5);
+    expect(Math.abs((cached.metrics[step]?.gradientNorm ?? 0) / gradientNorm - 1)).toBeLessThan(1e-5);
+  }
 });
 
 describe("what the devices say to each other in a step of the vision transformer", () => {

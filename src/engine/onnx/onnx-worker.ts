@@ -1,5 +1,5 @@
 /** The thread in which onnxruntime's synchronous calls run; programs and states live here. */
-import { parentPort, workerData } from "node:worker_threads";
+import { MessageChannel, parentPort, workerData } from "node:worker_threads";
 import type { InferenceSession, Tensor } from "onnxruntime-node";
 import type { DType, HostArray, HostTensor, TensorType } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
@@ -154,6 +154,32 @@ function spareOf(held: Entry): Tensor {
   return held.spare;
 }
 
+/**
+ * Frees tensors at once. onnxruntime's binding copies every result, also those that it wrote into buffers of ours: as much memory as the
+ * state takes, which would stay until the garbage is collected. What is posted to a closed port is gone.
+ */
+function free(tensors: readonly Tensor[]): void {
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(
+    undefined,
+    tensors.flatMap(({ data }) => (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer ? data.buffer : [])),
+  );
+  port1.close();
+  port2.close();
+}
+
+/** Results that were written elsewhere already. */
+function copies(
+  results: Readonly<Record<string, Tensor>>,
+  fetches: Readonly<Record<string, Tensor | null>>,
+  names: readonly string[],
+): Tensor[] {
+  return names.flatMap((name) => {
+    const [copy, written] = [results[outputName(name)], fetches[outputName(name)]];
+    return copy && written && copy.data !== written.data ? copy : [];
+  });
+}
+
 async function run({ program: id, inputs, state: stateId }: Calls["run"]["request"]): Promise<HostTensors> {
   const program = found(programs, id, "program");
   const state = stateId === undefined ? new Map<string, Entry>() : entriesOf(stateId);
@@ -181,6 +207,7 @@ async function run({ program: id, inputs, state: stateId }: Calls["run"]["reques
     if (!onDevice && stateId !== undefined && program.inPlace.length > 0) damaged.add(stateId);
     throw error;
   });
+  if (!onDevice) free(copies(results, fetches, program.stateOutputs));
   for (const name of program.stateOutputs) {
     const held = entry(name);
     // On the CPU the fetch has been written.

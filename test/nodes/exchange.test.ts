@@ -134,8 +134,8 @@ describe("the end of a node", () => {
   });
 
   it("is noticed by its silence", async () => {
-    const port = await started(2, 400);
-    const zero = await join(port, 0, { silenceMs: 400 });
+    const port = await started(2, 1200);
+    const zero = await join(port, 0, { silenceMs: 1200 });
     await join(port, 1, { silenceMs: 1e9 }); // never beats
     expect(await lostOf.get(zero)).toMatch(/^node 1 is gone: nothing was heard of it for \d+ s$/);
   });
@@ -150,10 +150,10 @@ describe("the end of a node", () => {
   });
 
   it("is no loss where it has left", async () => {
-    const port = await started(2, 400);
-    const [zero, one] = [await join(port, 0, { silenceMs: 400 }), await join(port, 1, { silenceMs: 400 })];
+    const port = await started(2, 1200);
+    const [zero, one] = [await join(port, 0, { silenceMs: 1200 }), await join(port, 1, { silenceMs: 1200 })];
     await one.leave();
-    await pause(700);
+    await pause(1800);
     await zero.put("still", bytes(1));
   });
 });

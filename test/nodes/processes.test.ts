@@ -29,7 +29,7 @@ function member(options: Partial<NodesOptions>): Member {
     host: "127.0.0.1",
     token: "a token of the tests",
     agreement: "one",
-    silenceMs: 1500,
+    silenceMs: 3000,
     startMs: 10_000,
     ...options,
   };
@@ -83,8 +83,8 @@ describe("two processes", () => {
 
   it("stay in touch while one's main thread is blocked for longer than the silence that is allowed", async () => {
     const [zero, one] = await pair();
-    one.tell("block 2500");
-    zero.tell("block 2500");
+    one.tell("block 4000");
+    zero.tell("block 4000");
     for (const each of [zero, one]) expect(await each.heard()).toBe("done block");
     for (const each of [zero, one]) each.tell("leave");
     expect(await Promise.all([zero.ended, one.ended])).toEqual([0, 0]);

@@ -95,7 +95,9 @@ function byData(results: readonly EvalResult[]): ReadonlyMap<string, readonly Ev
   const hashes = grouped(results, ({ task }) => task);
   const isOne = (task: string): boolean => new Set(hashes.get(task)?.map(({ data }) => data.hash)).size === 1;
   const short = (name: string): string => (name.length > LETTERS ? `${name.slice(0, LETTERS)}…` : name);
-  return grouped(results, ({ task, data }) => (isOne(task) ? task : `${task}: ${short(data.name)}`));
+  return grouped(results, ({ task, data }) =>
+    isOne(task) ? task : `${task}: ${short(data.name)}, ${data.pictures} pictures`,
+  );
 }
 
 /** A row for each figure of each task, a column for each model; counts are in tables of their own. */

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { type Diagnosis, diagnose, type Part } from "../doctor/doctor.ts";
+import { type Diagnosis, diagnose, type Part } from "../doctor/index.ts";
 import { packageVersion } from "../train/version.ts";
 import { ENGINES, type EngineName } from "./engines.ts";
 import { print } from "./output.ts";

@@ -129,6 +129,7 @@ const REFUSED: readonly (readonly [make: () => unknown, ...message: string[]])[]
   [make("softmaxGrad", {}, f(), f()), "softmaxGrad", "f32[]"],
   [make("logSoftmax", {}, f()), "logSoftmax", "f32[]"],
   [make("l2Normalize", {}, f()), "l2Normalize", "f32[]"],
+  [make("barrier", {}), "barrier", "no operand"],
   [make("placed", { sharding: [[], []] }, f(2)), "placed", "2 axes", "f32[2]"],
   [make("placed", { sharding: [["data"], ["data"]] }, f(2, 2)), "placed", "twice"],
   [make("linear", {}, f(2, 3), f(4, 2)), "linear", "f32[2,3]", "f32[4,2]"],

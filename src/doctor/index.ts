@@ -1,0 +1,1 @@
+export { type Diagnosis, diagnose, type Part } from "./doctor.ts";

@@ -1,13 +1,17 @@
-/** The PJRT plugin that the suite runs on. */
-export const PLUGIN = process.env.PJRT_PLUGIN;
+/** The PJRT plugin that the suite runs on: the one that `--engine xla` would use. */
+import { choosePlugin } from "../../src/plugins/index.ts";
+
+const [plugin, missing] = await choosePlugin().then(
+  ({ plugin }) => [plugin, undefined] as const,
+  (error: Error) => [undefined, error.message] as const,
+);
 
 /** Why the suite cannot run here; undefined where it can. */
 export function whyNoPlugin(): string | undefined {
-  if (PLUGIN) return undefined;
-  return "PJRT_PLUGIN is not set: the path of a PJRT plugin, a shared library with GetPjrtApi.";
+  return missing;
 }
 
 export function pluginPath(): string {
-  if (!PLUGIN) throw new Error(whyNoPlugin());
-  return PLUGIN;
+  if (plugin === undefined) throw new Error(missing);
+  return plugin;
 }

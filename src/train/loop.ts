@@ -43,29 +43,43 @@ export interface TrainResult {
 
 /** Trains from the run's latest checkpoint, or from the beginning, to the end or until the signal. */
 export async function train(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
-  const { recipe, model, folder, tokenizer } = run;
-  const { batch, microBatch = batch, checkpointActivations = false, patchDropout = 0, seed, steps } = recipe;
-  const { checkpointEvery, cropScale } = recipe;
-  const { precision = "float32" } = recipe;
-  const lock = recipe.lock ? { lock: recipe.lock } : {};
+  const { recipe, model, tokenizer } = run;
+  const { batch, microBatch = batch } = recipe;
   const { engine, group } = options;
-  const isFirst = group === undefined || group.node === 0;
-  if (isFirst) await removeLeftovers(folder);
-  const latest = await latestStep(folder, group);
-  let step = latest ?? 0;
-  let saved = step;
-  const initial = latest === undefined ? initialise(model, seed) : await readCheckpoint(run, latest);
+  if (group === undefined || group.node === 0) await removeLeftovers(run.folder);
+  const latest = await latestStep(run.folder, group);
   const loader = await createLoader({
     source: recipe.source,
     tokenizer: tokenizer.toJSON(),
     contextLength: model.text.contextLength,
     imageSize: model.imageSize,
-    cropScale,
+    cropScale: recipe.cropScale,
     batchSize: microBatch,
     ...(engine.rows && { part: engine.rows }),
-    seed,
+    seed: recipe.seed,
     workers: options.loaderWorkers ?? 1,
   });
+  try {
+    return await trainOn(loader, run, options, latest);
+  } finally {
+    await loader.close();
+  }
+}
+
+async function trainOn(
+  loader: Loader,
+  run: RunFolder,
+  options: TrainOptions,
+  latest: number | undefined,
+): Promise<TrainResult> {
+  const { recipe, model, folder } = run;
+  const { batch, microBatch = batch, checkpointActivations = false, patchDropout = 0, seed, steps } = recipe;
+  const { checkpointEvery, precision = "float32" } = recipe;
+  const lock = recipe.lock ? { lock: recipe.lock } : {};
+  const { engine, group } = options;
+  let step = latest ?? 0;
+  let saved = step;
+  const initial = latest === undefined ? initialise(model, seed) : await readCheckpoint(run, latest);
   const trainer = await createTrainer(
     engine,
     {
@@ -82,7 +96,7 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
     },
     () => initial,
   );
-  const log = isFirst ? await openMetrics(folder, step) : undefined;
+  const log = group === undefined || group.node === 0 ? await openMetrics(folder, step) : undefined;
   const save = async (): Promise<void> => {
     await (group
       ? savePieces(run, step, trainer.ownPieces(group.node, group.nodes), group)
@@ -137,7 +151,6 @@ export async function train(run: RunFolder, options: TrainOptions): Promise<Trai
     };
   } finally {
     await log?.close();
-    await loader.close();
     if (!isGone) await trainer.close();
   }
 }

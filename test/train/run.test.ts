@@ -56,6 +56,18 @@ const trained = (run: RunFolder, stopAfter = Number.POSITIVE_INFINITY, on: Engin
 const comparable = (lines: readonly MetricsLine[]) => lines.map(({ pairsPerSecond: _, ...line }) => line);
 
 describe("a run", () => {
+  it("that cannot begin leaves no thread behind", async () => {
+    const threads = () => process.getActiveResourcesInfo().filter((kind) => kind === "MessagePort").length;
+    const before = threads();
+    const full: Engine = {
+      ...engine,
+      compile: engine.compile.bind(engine),
+      createState: async () => Promise.reject(new Error("no room")),
+    };
+    await expect(train(await newRun(), { engine: full, loaderWorkers: 1 })).rejects.toThrow("no room");
+    expect(threads()).toBe(before);
+  });
+
   it.each([
     ["a transformer", {}],
     ["a ResNet with running statistics", { model: MICRO_RESNET }],

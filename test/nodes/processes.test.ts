@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import type { NodesOptions } from "../../src/nodes/index.ts";
+import { freePort } from "./free-port.ts";
 
 const MEMBER = fileURLToPath(new URL("./member.mjs", import.meta.url));
 if (!existsSync(fileURLToPath(new URL("../../dist/src/nodes/nodes-worker.js", import.meta.url))))
@@ -46,17 +46,6 @@ function member(options: Partial<NodesOptions>): Member {
   };
   members.push(made);
   return made;
-}
-
-/** A port that nobody listens on. */
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }
 
 async function pair(): Promise<[Member, Member]> {

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -25,6 +24,7 @@ import {
 } from "../../src/train/run-folder.ts";
 import { tokenizerOf } from "../../src/train/vocabulary.ts";
 import { drawPairs, MICRO_VIT, microRecipe } from "../train/micro.ts";
+import { freePort } from "./free-port.ts";
 
 const MEMBER = fileURLToPath(new URL("./train-member.mjs", import.meta.url));
 /** Wide enough for parameters that are kept in pieces. */
@@ -89,16 +89,6 @@ async function startNodes(folder: string, nodes: number, mesh: Mesh, fsdp: boole
       }
     };
     return { child, lines, ended, until };
-  });
-}
-
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
   });
 }
 

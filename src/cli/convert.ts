@@ -3,7 +3,7 @@ import type { Conversion, Kernels, Target } from "../convert/index.ts";
 import { modelPath } from "../hub/index.ts";
 import { createByteBar } from "./byte-bar.ts";
 import { createDownloadBar } from "./download-bar.ts";
-import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { stoppable } from "./interrupt.ts";
 
 interface Flags {
   readonly out: string;
@@ -60,12 +60,10 @@ function oneOf<const T extends string>(names: readonly T[]): (text: string) => T
 async function run(model: string, flags: Flags): Promise<void> {
   const downloads = createDownloadBar();
   const bar = createByteBar();
-  const interrupt = onInterrupt(() => bar.end());
-  try {
+  await stoppable(bar, "nothing was written", async (signal) => {
     const { openPretrained } = await import("../pretrained/index.ts");
     const { convert } = await import("../convert/index.ts");
-    const path = await modelPath(model, { ...downloads.hub, signal: interrupt.signal });
-    downloads.end();
+    const path = await modelPath(model, { ...downloads.hub, signal }).finally(() => downloads.end());
     const source = await openPretrained(path, flags.activation === undefined ? {} : { activation: flags.activation });
     try {
       const result = await convert(source, flags.out, {
@@ -75,23 +73,14 @@ async function run(model: string, flags: Flags): Promise<void> {
         force: flags.force ?? false,
         verify: flags.verify,
         onProgress: (done, total, tensor) => bar.show(done, total, tensor),
-        signal: interrupt.signal,
+        signal,
       });
       bar.end();
       process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${shown(result, flags)}\n`);
     } finally {
       await source.close();
     }
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    bar.end();
-    process.stderr.write("stopped; nothing was written\n");
-    process.exitCode = INTERRUPTED;
-  } finally {
-    downloads.end();
-    bar.end();
-    interrupt.release();
-  }
+  });
 }
 
 function shown({ path, files, bytes, notes, difference }: Conversion, { to }: Flags): string {

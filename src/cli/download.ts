@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { modelPath } from "../hub/index.ts";
 import { createDownloadBar } from "./download-bar.ts";
-import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { GOES_ON, stoppable } from "./interrupt.ts";
 
 interface Flags {
   readonly offline?: boolean;
@@ -27,17 +27,8 @@ Examples:
 
 async function download(models: readonly string[], { offline }: Flags): Promise<void> {
   const bar = createDownloadBar();
-  const interrupt = onInterrupt(() => bar.end());
-  const options = { ...bar.hub, signal: interrupt.signal, ...(offline ? { offline } : {}) };
-  try {
+  await stoppable(bar, GOES_ON, async (signal) => {
+    const options = { ...bar.hub, signal, ...(offline ? { offline } : {}) };
     for (const model of models) process.stdout.write(`${await modelPath(model, options)}\n`);
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    bar.end();
-    process.stderr.write("stopped; the same command goes on where it was\n");
-    process.exitCode = INTERRUPTED;
-  } finally {
-    bar.end();
-    interrupt.release();
-  }
+  });
 }

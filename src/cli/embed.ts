@@ -6,7 +6,7 @@ import { createCountBar } from "./count-bar.ts";
 import { encoded } from "./encode-batch.ts";
 import { engineOption } from "./engines.ts";
 import { errorsPath, type FeatureFile, featureFormat, namesPath, openFeatureFile } from "./feature-file.ts";
-import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { GOES_ON, INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { textLines } from "./lines.ts";
 import {
   activationOption,
@@ -97,7 +97,7 @@ async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
       if (interrupt.signal.aborted) {
         await file.pause();
         bar.end();
-        process.stderr.write(`stopped after ${done}; the same command goes on where it was\n`);
+        process.stderr.write(`stopped after ${done}; ${GOES_ON}\n`);
         return INTERRUPTED;
       }
       done += count;

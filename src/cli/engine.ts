@@ -16,7 +16,7 @@ import {
 } from "../plugins/index.ts";
 import { createByteBar } from "./byte-bar.ts";
 import { collectivesCommand } from "./engine-collectives.ts";
-import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { GOES_ON, stoppable } from "./interrupt.ts";
 import { print } from "./output.ts";
 import { textTable } from "./text-table.ts";
 
@@ -73,9 +73,8 @@ Examples:
 async function install(name: PluginName, { yes, from, index }: InstallFlags): Promise<void> {
   const release = releaseFor(name);
   const bar = createByteBar();
-  const interrupt = onInterrupt(() => bar.end());
-  try {
-    if (!yes && !(await agreed(release, from, interrupt.signal))) {
+  await stoppable(bar, GOES_ON, async (signal) => {
+    if (!yes && !(await agreed(release, from, signal))) {
       process.stderr.write("nothing was installed\n");
       process.exitCode = 1;
       return;
@@ -83,21 +82,13 @@ async function install(name: PluginName, { yes, from, index }: InstallFlags): Pr
     const plugin = await installPlugin(name, {
       ...(from === undefined ? {} : { from }),
       ...(index === undefined ? {} : { index }),
-      signal: interrupt.signal,
+      signal,
       onProgress: bar.show,
       onNote: bar.note,
     });
     bar.end();
     await print(`${name} ${plugin.version}: ${plugin.folder}; use it with --engine xla, clip-ts doctor tries it\n`);
-  } catch (error) {
-    if (!interrupt.signal.aborted) throw error;
-    bar.end();
-    process.stderr.write("stopped; the same command goes on where it was\n");
-    process.exitCode = INTERRUPTED;
-  } finally {
-    bar.end();
-    interrupt.release();
-  }
+  });
 }
 
 /** Says what will be fetched under which licences, and asks where somebody is there to answer. */

@@ -16,7 +16,7 @@ import { createCountBar } from "./count-bar.ts";
 import { engineOption } from "./engines.ts";
 import { kindTable, resultTables, taskTable } from "./eval-tables.ts";
 import { lineOf } from "./failure.ts";
-import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { GOES_ON, INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { loadModel, type ModelFlags, quantizeOption, threadsOption } from "./model-flag.ts";
 import { count, whole } from "./options.ts";
 import { print } from "./output.ts";
@@ -123,7 +123,7 @@ async function run(model: string | undefined, said: readonly string[], flags: Fl
   }
   if (results.length > 0) await report(results, flags);
   if (interrupt.signal.aborted) {
-    process.stderr.write("stopped; the same command goes on where it was\n");
+    process.stderr.write(`stopped; ${GOES_ON}\n`);
     return INTERRUPTED;
   }
   return failed > 0 ? 1 : 0;

@@ -1,6 +1,9 @@
 /** Exit status of a command that ctrl-C ended after it saved: what shells report for SIGINT. */
 export const INTERRUPTED = 130;
 
+/** What is said of a run that was stopped and kept what it had. */
+export const GOES_ON = "the same command goes on where it was";
+
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /**
@@ -24,4 +27,28 @@ export function onInterrupt(say: () => void): { readonly signal: AbortSignal; re
   };
   for (const name of SIGNALS) process.on(name, interrupted);
   return { signal: controller.signal, release };
+}
+
+/**
+ * Does work that the first SIGINT or SIGTERM ends: that it fails then is no error.
+ * @param bar ended with the work
+ * @param left what is said of a stopped run
+ */
+export async function stoppable(
+  bar: { end(): void },
+  left: string,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const interrupt = onInterrupt(() => bar.end());
+  try {
+    await work(interrupt.signal);
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error;
+    bar.end();
+    process.stderr.write(`stopped; ${left}\n`);
+    process.exitCode = INTERRUPTED;
+  } finally {
+    bar.end();
+    interrupt.release();
+  }
 }

@@ -113,10 +113,8 @@ Examples:
 };
 
 async function runTraining(name: string | undefined, flags: Flags): Promise<number> {
-  const plan = flags.resume === undefined ? await newPlan(name, flags) : undefined;
   const resumed = flags.resume === undefined ? undefined : await openRunFolder(flags.resume);
-  const recipe = (resumed ?? plan)?.recipe;
-  if (!recipe) throw new Error("no recipe");
+  const { recipe, folder, start }: Plan = resumed ?? (await newPlan(name, flags));
   if (flags.mesh && !hasMesh(flags.engine))
     throw new Error(`--mesh: ${flags.engine} computes on one device; the XLA engine has several (--engine xla)`);
   const mesh = hasMesh(flags.engine) ? (flags.mesh ?? recipe.mesh) : undefined;
@@ -126,9 +124,9 @@ async function runTraining(name: string | undefined, flags: Flags): Promise<numb
     if (group && !mesh) throw new Error("--nodes: say how the devices of all nodes stand (--mesh data=N)");
     // Before the folder: without a plugin or a device there is to be none.
     const engine = await createEngine(flags.engine, flags.threads, { mesh, group });
-    const run = resumed ?? (plan && isFirst ? await createRun(plan.recipe, plan.folder, plan.start) : undefined);
+    const run = resumed ?? (isFirst ? await createRun(recipe, folder, start) : undefined);
     await group?.barrier("the run's folder is there");
-    const status = await trainAndReport(run ?? (await openRunFolder(plan?.folder ?? "")), engine, flags, group);
+    const status = await trainAndReport(run ?? (await openRunFolder(folder)), engine, flags, group);
     await engine.close();
     return status;
   } catch (error) {
@@ -166,11 +164,11 @@ async function report(run: RunFolder, engine: Engine, { finished }: TrainResult)
   process.stderr.write(`report: ${reportPath(run.folder)}\n`);
 }
 
-/** A run to be made. */
+/** A run that is there, or to be made. */
 interface Plan {
   readonly recipe: Recipe;
   readonly folder: string;
-  readonly start: StartingModel | undefined;
+  readonly start?: StartingModel | undefined;
 }
 
 async function newPlan(name: string | undefined, flags: Flags): Promise<Plan> {

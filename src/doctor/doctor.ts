@@ -46,7 +46,7 @@ export interface DoctorOptions extends FindOptions {
 export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> {
   const { probing = probe } = options;
   const plain = async (name: string, trial: Trial, bring?: string): Promise<Part> =>
-    partOf(name, await probing(trial), bring === undefined ? {} : { bring });
+    partOf(name, await probing(trial), { bring });
   const [libraries, own, xla, cache] = await Promise.all([
     Promise.all([plain("sharp", { kind: "sharp" }, "npm install sharp")]),
     Promise.all([
@@ -68,8 +68,11 @@ export async function diagnose(options: DoctorOptions = {}): Promise<Diagnosis> 
   };
 }
 
-function partOf(name: string, outcome: Outcome, more: Pick<Part, "plugin" | "bring">): Part {
-  const { bring, ...rest } = more;
+interface More extends Pick<Part, "plugin"> {
+  readonly bring?: string | undefined;
+}
+
+function partOf(name: string, outcome: Outcome, { bring, ...rest }: More): Part {
   if (outcome.works) return { name, works: true, versions: outcome.versions, devices: outcome.devices, ...rest };
   const command = bring === undefined ? {} : { bring };
   return { name, works: false, versions: {}, devices: [], ...rest, problem: outcome.problem, ...command };
@@ -82,7 +85,7 @@ async function xlaParts(options: FindOptions, probing: (trial: Trial) => Promise
     found = await findPlugins(options);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    return [{ name: "xla", works: false, versions: {}, devices: [], problem, bring: "unset PJRT_PLUGIN" }];
+    return [partOf("xla", { works: false, problem }, { bring: "unset PJRT_PLUGIN" })];
   }
   const first = new Map<string, FoundPlugin>();
   for (const plugin of found) {
@@ -102,7 +105,7 @@ async function xlaParts(options: FindOptions, probing: (trial: Trial) => Promise
     if (first.has(name)) return [];
     const problem = hasDevice(platform) ? "no PJRT plugin" : "no device of this kind";
     const bring = hasDevice(platform) ? bringing(platform) : undefined;
-    return [{ name, works: false, versions: {}, devices: [], problem, ...(bring === undefined ? {} : { bring }) }];
+    return [partOf(name, { works: false, problem }, { bring })];
   });
   const parts = [...(await Promise.all(tried)), ...missing];
   return parts.sort((a, b) => a.name.localeCompare(b.name));

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { type Connection, DownloadError, fetchFile, locked } from "../download/index.ts";
-import { type InstalledPlugin, installedPlugins, MANIFEST, type Manifest, pluginsFolder, WHEELS } from "./installed.ts";
+import { type InstalledPlugin, installedPlugin, MANIFEST, type Manifest, pluginsFolder, WHEELS } from "./installed.ts";
 import { connectIndex, INDEX_SETTING, refusalOf, wheelUrl } from "./package-index.ts";
 import { type PipSettings, pipSettings } from "./pip-settings.ts";
 import { unpackWheel } from "./unpack.ts";
@@ -53,7 +53,7 @@ export async function installPlugin(name: PluginName, options: InstallOptions = 
   const { folder: root = pluginsFolder(), release = releaseFor(name), signal, onNote } = options;
   await mkdir(root, { recursive: true });
   const run = async (): Promise<InstalledPlugin> => {
-    const there = (await installedPlugins(root)).find((plugin) => plugin.name === name);
+    const there = await installedPlugin(name, root);
     if (there && isSame(there, release)) return there;
     // As in every kept place: what a crash left is only in the way.
     for (const entry of await readdir(root))
@@ -62,7 +62,7 @@ export async function installPlugin(name: PluginName, options: InstallOptions = 
       options.from === undefined ? await fetched(release, root, options) : await found(release, options.from);
     await unpacked(release, wheels, root, options);
     if (options.from === undefined) await rm(join(root, WHEELS, name), { recursive: true, force: true });
-    const [plugin] = (await installedPlugins(root)).filter((plugin) => plugin.name === name);
+    const plugin = await installedPlugin(name, root);
     if (!plugin) throw new DownloadError(`${join(root, name)}: is gone already`);
     return plugin;
   };
@@ -74,10 +74,11 @@ const isSame = (there: Manifest, { wheels }: PluginRelease): boolean =>
   there.wheels.length === wheels.length && wheels.every(({ sha256 }, i) => there.wheels[i]?.sha256 === sha256);
 
 /** Fetches what pip's folders do not have; paths in the order of the wheels. */
-async function fetched({ name, wheels }: PluginRelease, root: string, options: InstallOptions): Promise<string[]> {
+async function fetched(release: PluginRelease, root: string, options: InstallOptions): Promise<string[]> {
+  const { name, wheels } = release;
   const { attempts = 5, pause = 500, signal, onProgress } = options;
   const settings = await pipSettings(options.index);
-  const total = wheels.reduce((sum, { size }) => sum + size, 0);
+  const total = downloadSize(release);
   const connections = new Map<string, Connection>();
   const paths: string[] = [];
   let before = 0;

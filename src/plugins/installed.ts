@@ -38,6 +38,9 @@ export async function installedPlugins(root: string = pluginsFolder()): Promise<
   return found.sort((a, b) => PLUGIN_NAMES.indexOf(a.name) - PLUGIN_NAMES.indexOf(b.name));
 }
 
+export const installedPlugin = async (name: PluginName, root: string): Promise<InstalledPlugin | undefined> =>
+  (await installedPlugins(root)).find((plugin) => plugin.name === name);
+
 function parsed(text: string): Manifest | undefined {
   try {
     return manifestSchema.safeParse(JSON.parse(text)).data;
@@ -48,7 +51,7 @@ function parsed(text: string): Manifest | undefined {
 
 /** @returns whether there was one */
 export async function removePlugin(name: PluginName, root: string = pluginsFolder()): Promise<boolean> {
-  const there = (await installedPlugins(root)).some((plugin) => plugin.name === name);
+  const there = await installedPlugin(name, root);
   for (const folder of [join(root, name), join(root, WHEELS, name)]) await rm(folder, { recursive: true, force: true });
-  return there;
+  return there !== undefined;
 }

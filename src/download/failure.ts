@@ -34,6 +34,9 @@ export function isPassing(error: unknown): boolean {
   return PASSING.test(codeOf(error));
 }
 
+/** Whether a server that answers so may answer otherwise later. */
+export const isPassingStatus = (status: number): boolean => status === 408 || status === 429 || status >= 500;
+
 /** In a few words, for the end of a line. */
 export function reasonOf(error: unknown): string {
   const code = codeOf(error);

@@ -5,6 +5,7 @@ import {
   type Connection,
   DownloadError,
   isPassing,
+  isPassingStatus,
   isSafePath,
   type Persistence,
   persistently,
@@ -146,7 +147,7 @@ export function refusalOf(
     );
   if (status === 403) return fail(`the hub forbids it (status 403${said ? `: ${said}` : ""}): see ${page}`);
   const wait = waitOf(answer.header("retry-after"));
-  const passing = status === 408 || status === 429 || status >= 500;
+  const passing = isPassingStatus(status);
   const line = status === 429 ? "the hub has had too many requests from here" : "the hub fails";
   return new DownloadError(`${repository}: ${line} (status ${status}${said ? `: ${said}` : ""}): try again later`, {
     status,

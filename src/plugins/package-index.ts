@@ -7,6 +7,7 @@ import {
   connect,
   DownloadError,
   isPassing,
+  isPassingStatus,
   type Persistence,
   persistently,
   readText,
@@ -124,7 +125,7 @@ function decoded(text: string): string {
 
 /** The line for an answer that has neither a page nor a file. */
 export function refusalOf({ package: name }: Wheel, { endpoint }: Connection, { status }: Answer): DownloadError {
-  const passing = status === 408 || status === 429 || status >= 500;
+  const passing = isPassingStatus(status);
   const why =
     status === 401 || status === 403
       ? "refuses it; a user and password belong into its address (https://user:password@host/...)"

@@ -1,5 +1,6 @@
 /** Graphs as StableHLO modules. */
 import { expand, type Graph, made, type Node, type Sharding, show, type Tensor } from "../../../graph/index.ts";
+import type { Precision } from "../../engine.ts";
 import type { UncheckedIndex } from "../index-ranges.ts";
 import type { Context } from "./context.ts";
 import { OPERATIONS, WHOLE } from "./operations.ts";
@@ -7,7 +8,7 @@ import { list, typeText, type Value, Writer } from "./writer.ts";
 
 export interface LowerOptions {
   /** @default "float32" */
-  readonly precision?: "float32" | "bfloat16";
+  readonly precision?: Precision;
   /** XLA's name of the platform. @default "cpu" */
   readonly platform?: string;
   /** Entries that a run replaces: an input and an output of that name may share their memory. @default [] */

@@ -1,5 +1,5 @@
 /** StableHLO as text (https://openxla.org/stablehlo/spec): values with their types, a line an operation. */
-import { type DType, type HostArray, isFloat } from "../../../graph/index.ts";
+import { type DType, type HostArray, isFloat, sameShape } from "../../../graph/index.ts";
 
 /** Types of elements: the graph's, and the narrow float of mixed precision. */
 export type Element = DType | "bf16";
@@ -62,8 +62,7 @@ export class Writer {
   }
 
   reshape(x: Value, shape: readonly number[]): Value {
-    const same = shape.length === x.shape.length && shape.every((size, axis) => size === x.shape[axis]);
-    return same ? x : this.changed("stablehlo.reshape", [x], "", { shape, element: x.element });
+    return sameShape(shape, x.shape) ? x : this.changed("stablehlo.reshape", [x], "", { shape, element: x.element });
   }
 
   transpose(x: Value, permutation: readonly number[]): Value {

@@ -2,6 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { ERROR_CODES } from "./abi.ts";
 import type { CallbackName, KeyWorkerData } from "./key-values.ts";
+import { LIBC, loadNative } from "./native-memory.ts";
 
 const { default: koffi } = await import("koffi");
 
@@ -16,14 +17,9 @@ const ARGUMENTS = {
 const at = ARGUMENTS[name];
 
 // What is given away is freed by XLA, through the function that we name: libc's own pair.
-const LIBC = process.platform === "darwin" ? "libSystem.dylib" : "libc.so.6";
-const libc = koffi.load(LIBC);
-const malloc: (bytes: number) => bigint | null = libc.func("void *malloc(size_t bytes)");
-const dlopen: (path: string, flags: number) => bigint | null = libc.func("void *dlopen(const char *path, int flags)");
-const dlsym: (lib: bigint | null, name: string) => bigint | null = libc.func(
-  "void *dlsym(void *lib, const char *name)",
-);
-const free = dlsym(dlopen(LIBC, 2), "free"); // of the library itself: the program may have a symbol of that name
+const native = await loadNative();
+const malloc: (bytes: number) => bigint | null = koffi.load(LIBC).func("void *malloc(size_t bytes)");
+const free = native.symbol(native.open(LIBC), "free"); // of the library itself: the program may have a symbol of that name
 const makeError = koffi.proto("void *", ["int", "const char *", "size_t"]);
 
 const callback = koffi.register((address: bigint) => answer(address), koffi.pointer(koffi.proto("void *", ["void *"])));
@@ -35,8 +31,7 @@ parentPort?.postMessage(callback);
 function answer(address: bigint): bigint {
   const args = new DataView(koffi.view(address, at.bytes));
   const pointer = (offset: number): bigint => args.getBigUint64(offset, true);
-  const bytesAt = (offset: number, size: number): Uint8Array =>
-    size === 0 ? new Uint8Array() : new Uint8Array(new Uint8Array(koffi.view(pointer(offset), size)));
+  const size = (offset: number): number => Number(pointer(offset));
   const fail = (code: (typeof ERROR_CODES)[number], why: string): bigint => {
     const made: bigint | null = koffi.decode(koffi.decode(pointer(at.error), "uint64_t"), makeError)(
       ERROR_CODES.indexOf(code),
@@ -46,10 +41,10 @@ function answer(address: bigint): bigint {
     return made ?? 0n;
   };
   try {
-    const key = `xla/${new TextDecoder().decode(bytesAt(at.key, Number(pointer(at.size))))}`;
+    const key = `xla/${native.text(pointer(at.key), size(at.size))}`;
     const reply =
       name === "put"
-        ? asked({ id: 0, kind: "put", key, value: bytesAt(at.value, Number(pointer(at.valueSize))) })
+        ? asked({ id: 0, kind: "put", key, value: native.bytes(pointer(at.value), size(at.valueSize)) })
         : asked({ id: 0, kind: "get", key, timeoutMs: name === "get" ? args.getInt32(at.timeoutMs, true) : 0 });
     if (reply.kind === "failure") return fail("UNAVAILABLE", reply.message ?? "");
     if (name === "put") return 0n;

@@ -6,6 +6,9 @@ type Koffi = typeof import("koffi")["default"];
 /** Dynamic linker flags of Linux and macOS. */
 const [RTLD_NOW, RTLD_GLOBAL] = [2, process.platform === "darwin" ? 8 : 0x100];
 
+/** The file of C's library. */
+export const LIBC = process.platform === "darwin" ? "libSystem.dylib" : "libc.so.6";
+
 /** A native function of one pointer that returns a pointer. */
 export interface NativeFunction {
   (argument: bigint): bigint | null;
@@ -47,7 +50,7 @@ export function loadNative(): Promise<Native> {
 function nativeOf(koffi: Koffi): Native {
   if (process.platform === "win32") throw new Error("pjrt: there are no PJRT plugins for Windows");
   // Not koffi.load() for plugins: it unloads them at exit, under the feet of XLA's threads.
-  const libc = koffi.load(process.platform === "darwin" ? "libSystem.dylib" : "libc.so.6");
+  const libc = koffi.load(LIBC);
   const dlopen: (path: string, flags: number) => bigint | null = libc.func("void *dlopen(const char *path, int flags)");
   const dlsym: (library: bigint, name: string) => bigint | null = libc.func("void *dlsym(void *lib, const char *name)");
   const dlerror: () => string | null = libc.func("const char *dlerror()");

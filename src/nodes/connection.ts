@@ -12,20 +12,10 @@ import {
   MOST_VALUE,
   textOf,
 } from "./frames.ts";
+import type { NodesOptions } from "./protocol.ts";
 import { NONCE, nonce, proof, proves } from "./token.ts";
 
-export interface ConnectionOptions {
-  readonly host: string;
-  readonly port: number;
-  readonly node: number;
-  readonly nodes: number;
-  readonly token: string;
-  /** A coordinator that says nothing for so long is lost. */
-  readonly silenceMs: number;
-  /** How long to wait for the coordinator to start. */
-  readonly startMs: number;
-  /** What all nodes must have in common: letters, digits, dots and dashes. */
-  readonly agreement: string;
+export interface ConnectionOptions extends Omit<NodesOptions, "bind"> {
   /** Called once, when a node is lost or failed, or the coordinator is. */
   readonly onLost: (reason: string) => void;
 }

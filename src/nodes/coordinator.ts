@@ -12,19 +12,11 @@ import {
   MOST_VALUE,
   textOf,
 } from "./frames.ts";
+import type { NodesOptions } from "./protocol.ts";
 import { nonce, proof, proves } from "./token.ts";
 
-export interface CoordinatorOptions {
-  /** Where it listens, and nowhere else. */
-  readonly host: string;
-  readonly port: number;
-  readonly nodes: number;
-  readonly token: string;
-  /** A node that says nothing for so long is lost. */
-  readonly silenceMs: number;
-  /** What all nodes must have in common, such as a hash of the recipe. */
-  readonly agreement: string;
-}
+/** It listens at the host, and nowhere else. */
+export type CoordinatorOptions = Omit<NodesOptions, "node" | "bind" | "startMs">;
 
 export interface Coordinator {
   readonly port: number;

@@ -24,8 +24,8 @@ export interface State {
   readonly names: readonly string[];
   /** Copies values to the host; all of them by default. */
   read(names?: readonly string[]): Promise<HostTensors>;
-  /** On a mesh, what this process holds of a value: boxes that differ, each with all places in the mesh that hold it, ours or not. */
-  readPieces?(name: string): Promise<readonly StatePiece[]>;
+  /** On a mesh: copies the box of a value that begins there to the host. @throws one line if no device of this process holds it */
+  readPiece?(name: string, start: readonly number[]): Promise<HostTensor>;
   /** Replaces values; shapes and dtypes stay. */
   write(values: HostTensors): Promise<void>;
   close(): Promise<void>;
@@ -40,13 +40,6 @@ export interface Collective {
   readonly bytes: number;
   /** Bytes that each device sends, around a ring. */
   readonly sent: number;
-}
-
-export interface StatePiece {
-  readonly start: readonly number[];
-  readonly value: HostTensor;
-  /** Shape of the whole value. */
-  readonly shape: readonly number[];
 }
 
 export interface Program {

@@ -39,10 +39,8 @@ export function ownPieces(state: State, entries: readonly Entry[], options: Piec
 }
 
 async function boxAt(state: State, name: string, start: readonly number[]): Promise<HostTensor> {
-  if (!state.readPieces) throw new Error("checkpoint: the engine does not tell what its devices hold");
-  const found = (await state.readPieces(name)).find((piece) => piece.start.join() === start.join());
-  if (!found) throw new Error(`checkpoint: no device of this process holds ${name} at [${start}]`);
-  return found.value;
+  if (!state.readPiece) throw new Error("checkpoint: the engine does not tell what its devices hold");
+  return state.readPiece(name, start);
 }
 
 /** A piece of a group's moments, by the parameters' names and in their shapes. */

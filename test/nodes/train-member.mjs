@@ -32,15 +32,14 @@ const engine = {
     const seen = {
       names: state.names,
       read: () => Promise.reject(new Error("read: other processes hold some of it")),
-      async readPieces(name) {
+      async readPiece(name, start) {
         const value = (await state.read([name]))[name];
         const places = Array.from({ length: perNode }, (_, i) =>
           pieceOf(value.shape, shardings[name] ?? [], mesh, group.node * perNode + i),
         );
-        const starts = places.map(({ start }) => start.join());
-        return places
-          .filter((_, i) => starts.indexOf(starts[i]) === i)
-          .map((piece) => ({ start: piece.start, value: cut(value, piece), shape: value.shape }));
+        const held = places.find((piece) => piece.start.join() === start.join());
+        if (!held) throw new Error(`node ${group.node} does not hold ${name} at [${start}]`);
+        return cut(value, held);
       },
       close: () => state.close(),
     };

@@ -2,8 +2,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Random } from "../../src/data/index.ts";
 import type { HostTensors } from "../../src/engine/engine.ts";
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
-import type { HostArray, Mesh } from "../../src/graph/index.ts";
-import { elements, hostTensor, showMesh } from "../../src/graph/index.ts";
+import type { HostArray, Mesh, Sharding } from "../../src/graph/index.ts";
+import { cut, distinctPieces, elements, hostTensor, showMesh } from "../../src/graph/index.ts";
 import { type ClipConfig, initialise, parameterShapes } from "../../src/model/index.ts";
 import { stateOf, stepGraph } from "../../src/train/graphs.ts";
 import { trainingPlacements } from "../../src/train/placements.ts";
@@ -139,6 +139,27 @@ it("micro-batches on a mesh are the whole batch on one device", async () => {
   for (const [step, { loss, gradientNorm }] of alone.metrics.entries()) {
     expect(Math.abs((cached.metrics[step]?.loss ?? 0) / loss - 1)).toBeLessThan(1e-5);
     expect(Math.abs((cached.metrics[step]?.gradientNorm ?? 0) / gradientNorm - 1)).toBeLessThan(1e-5);
+  }
+});
+
+it("a state gives each box that its devices hold, and refuses any other", async () => {
+  const mesh: Mesh = { data: 2, model: 2 };
+  const engine = await createPjrtEngine({ plugin: pluginPath(), mesh });
+  try {
+    const w = hostTensor(
+      "f32",
+      [4, 6],
+      Float32Array.from({ length: 24 }, (_, i) => i),
+    );
+    for (const sharding of [[["data"], ["model"]], [["model"]], []] satisfies Sharding[]) {
+      const state = await engine.createState({ w }, { w: sharding });
+      for (const { piece } of distinctPieces(w.shape, sharding, mesh))
+        expect(await state.readPiece?.("w", piece.start)).toEqual(cut(w, piece));
+      await expect(state.readPiece?.("w", [1, 0])).rejects.toThrow("no device of this process holds w at [1,0]");
+      expect(await state.read()).toEqual({ w });
+    }
+  } finally {
+    await engine.close();
   }
 });
 

@@ -3,6 +3,7 @@ import {
   axisSize,
   coordinate,
   cut,
+  distinctPieces,
   elements,
   type HostTensor,
   hostArray,
@@ -100,21 +101,25 @@ export function spread(
   };
 }
 
+/** What this process holds of a tensor, each piece once. */
+export const heldPieces = (
+  grid: Grid,
+  { type, sharding, pieces }: Spread,
+): { readonly start: readonly number[]; readonly piece: DeviceBuffer }[] =>
+  distinctPieces(type.shape, sharding, grid.mesh).flatMap(({ piece: { start }, devices }) => {
+    const piece = devices.map((device) => pieces[device - grid.first]).find((held) => held !== undefined);
+    return piece ? [{ start, piece }] : [];
+  });
+
 /** Copies a tensor to the host, whole. @throws one line if another process holds a part of it */
 export async function gather(client: Client, grid: Grid, { type, sharding, pieces }: Spread): Promise<HostTensor> {
-  const places = piecesOn(grid, type.shape, sharding);
   const [only] = pieces;
   if (only && elements(only.type.shape) === elements(type.shape)) return client.download(only);
-  const starts = places.map(({ start }) => start.join());
-  const distinct = pieces.filter((_, i) => starts.indexOf(starts[i] ?? "") === i);
-  if (distinct.reduce((sum, piece) => sum + elements(piece.type.shape), 0) < elements(type.shape))
+  const held = heldPieces(grid, { type, sharding, pieces });
+  if (held.reduce((sum, { piece }) => sum + elements(piece.type.shape), 0) < elements(type.shape))
     throw new Error(`pjrt: ${show(type)} is in pieces, of which other processes hold some`);
   const whole = { ...type, data: hostArray(type.dtype, elements(type.shape)) };
-  const copies = pieces.map(async (piece, i) => {
-    const { start = [] } = places[i] ?? {};
-    if (distinct.includes(piece)) paste(whole, await client.download(piece), start);
-  });
-  await Promise.all(copies);
+  await Promise.all(held.map(async ({ start, piece }) => paste(whole, await client.download(piece), start)));
   return whole;
 }
 

@@ -1,7 +1,7 @@
 import { type HostTensor, sameShape, show, type TensorType } from "../../graph/index.ts";
-import type { HostTensors, Shardings, State, StatePiece, StateValues } from "../engine.ts";
+import type { HostTensors, Shardings, State, StateValues } from "../engine.ts";
 import type { Client } from "./client.ts";
-import { type Grid, gather, piecesOn, type Spread, spread } from "./grid.ts";
+import { type Grid, gather, heldPieces, type Spread, spread } from "./grid.ts";
 import { during, type Runtime } from "./runtime.ts";
 
 /** Values on devices, by name. */
@@ -97,31 +97,20 @@ export class PjrtState implements State {
     );
   }
 
-  readPieces(name: string): Promise<readonly StatePiece[]> {
-    return during(this.#runtime, () => this.#readPieces(name));
+  readPiece(name: string, start: readonly number[]): Promise<HostTensor> {
+    return during(this.#runtime, () => this.#readPiece(name, start));
   }
 
-  async #readPieces(name: string): Promise<readonly StatePiece[]> {
-    const { copies } = await this.#runtime.queue.inOrder(() => {
-      const { type, sharding, pieces } = this.entry(name);
-      const places = piecesOn(this.grid, type.shape, sharding);
-      const starts = places.map(({ start }) => start.join());
-      const distinct = pieces.flatMap((piece, i) => {
-        const start = places[i]?.start ?? [];
-        return starts.indexOf(start.join()) === i ? [{ start, piece }] : [];
-      });
-      return {
-        copies: distinct.map(async ({ start, piece }) => ({
-          start,
-          value: await this.client.download(piece),
-          shape: type.shape,
-        })),
-      };
+  async #readPiece(name: string, start: readonly number[]): Promise<HostTensor> {
+    const { copy } = await this.#runtime.queue.inOrder(() => {
+      const held = heldPieces(this.grid, this.entry(name)).find((piece) => piece.start.join() === start.join());
+      if (!held) throw new Error(`state: no device of this process holds ${name} at [${start}]`);
+      return { copy: this.client.download(held.piece) };
     });
-    const found = await Promise.all(copies);
+    const value = await copy;
     await this.#judged;
     this.check();
-    return found;
+    return value;
   }
 
   async write(values: HostTensors): Promise<void> {

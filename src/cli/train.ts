@@ -120,17 +120,21 @@ async function runTraining(name: string | undefined, flags: Flags): Promise<numb
   const mesh = hasMesh(flags.engine) ? (flags.mesh ?? recipe.mesh) : undefined;
   const isFirst = (flags.nodeId ?? 0) === 0;
   const group = await joinGroup(flags, recipe);
+  let engine: Engine | undefined;
   try {
     if (group && !mesh) throw new Error("--nodes: say how the devices of all nodes stand (--mesh data=N)");
     // Before the folder: without a plugin or a device there is to be none.
-    const engine = await createEngine(flags.engine, flags.threads, { mesh, group });
+    engine = await createEngine(flags.engine, flags.threads, { mesh, group });
     const run = resumed ?? (isFirst ? await createRun(recipe, folder, start) : undefined);
     await group?.barrier("the run's folder is there");
     const status = await trainAndReport(run ?? (await openRunFolder(folder)), engine, flags, group);
     await engine.close();
     return status;
   } catch (error) {
-    if (!group) throw error;
+    if (!group) {
+      await engine?.close();
+      throw error;
+    }
     await group.fail(lineOf(error));
     process.stderr.write(`clip-ts: node ${group.node}: ${lineOf(error)}\n`);
     // Devices may wait for ever for those of a node that is gone, and the engine for them.

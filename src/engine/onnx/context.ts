@@ -20,6 +20,8 @@ export interface Context {
   known(tensor: Tensor): HostTensor | undefined;
   /** Whether linear layers with known weights are computed in 8 bits. */
   readonly int8: boolean;
+  /** Channels in a block of onnxruntime's direct convolutions; undefined where it has none. */
+  readonly channelBlock: number | undefined;
   /** Whether a tensor [batch, height, width, channels] is there as [batch, channels, height, width]. */
   isChannelsFirst(tensor: Tensor): boolean;
   /** It as [batch, channels, height, width]. */

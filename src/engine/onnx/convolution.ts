@@ -2,9 +2,11 @@
  * Convolutions on channels-last tensors as gathers of patches and matrix products. Few channels make narrow products, so that `tile`
  * neighbouring positions of a row are computed as one, with a kernel that holds a shifted copy for each: more arithmetic, less traffic.
  */
-import { elements, type HostTensor, made, type Node, type OpAttrs, type Tensor } from "../../graph/index.ts";
+import { elements, type HostTensor, type Node, type OpAttrs, type Tensor } from "../../graph/index.ts";
+import { lowerBlockedConvolution } from "./blocked-convolution.ts";
 import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
+import { kernelTaps, reversedTaps } from "./kernel-taps.ts";
 import { tallProduct } from "./matmul.ts";
 
 /** What the patches of a piece take at most, if there are not too many pieces: they stay in the caches of two cores. */
@@ -119,48 +121,24 @@ interface KernelMatrix {
   readonly transB: 0 | 1;
 }
 
-/**
- * The kernel [out, in, kh, kw] as [tile * out, kh * span * in]: a copy for each position of a tile, shifted to what it sees. Only plain
- * transpositions of matrices, since onnxruntime's others are five times slower.
- */
+/** The kernel [out, in, kh, kw] as [tile * out, kh * span * in]: a copy for each position of a tile, shifted to what it sees. */
 function kernelMatrix(context: Context, kernel: Tensor, g: Geometry): KernelMatrix {
-  const { emit, value } = context;
+  const { emit } = context;
   const { into, out } = g;
   const [kh, kw] = g.kernel;
-  const source = g.tile === 1 && g.span === kw ? flippedSource(kernel) : undefined;
-  if (source) {
-    const taps = emit.node("Transpose", [emit.node("Reshape", [value(source), emit.ints([into * out, kh * kw])])], {
-      perm: [1, 0],
-    });
-    const backwards = Int32Array.from({ length: kh * kw }, (_, tap) => kh * kw - 1 - tap);
-    const order = emit.initializer(emit.fresh(), { dtype: "i32", shape: [kh * kw], data: backwards });
-    const flipped = emit.node("Gather", [taps, order], { axis: 0 });
-    return { name: emit.node("Reshape", [flipped, emit.ints([kh * kw * into, out])]), transB: 0 };
-  }
-  const matrices = emit.node("Reshape", [value(kernel), emit.ints([out, into, kh * kw])]);
-  const taps = emit.node("Reshape", [
-    emit.node("Transpose", [matrices], { perm: [0, 2, 1] }),
-    emit.ints([out, kh, kw, into]),
-  ]);
-  const copies = Array.from({ length: g.tile }, (_, j) => {
-    const before = j * g.stride[1];
-    const after = g.span - before - kw;
-    return before + after === 0 ? taps : emit.node("Pad", [taps, emit.ints([0, 0, before, 0, 0, 0, after, 0])]);
-  });
-  const below = copies.length === 1 ? (copies[0] ?? taps) : emit.node("Concat", copies, { axis: 0 });
-  return { name: emit.node("Reshape", [below, emit.ints([g.tile * out, kh * g.span * into])]), transB: 1 };
-}
-
-/** The kernel [in, out, kh, kw] that this one is with its taps in reverse and its channels swapped, as the gradient of a convolution has it. */
-function flippedSource(kernel: Tensor): Tensor | undefined {
-  const [reversed] = kernel.inputs;
-  if (!made(kernel, "transpose") || `${kernel.attrs.permutation}` !== "1,0,2,3") return undefined;
-  return reversed && made(reversed, "reverse") && `${reversed.attrs.axes}` === "2,3" ? reversed.inputs[0] : undefined;
+  const reversed = g.tile === 1 && g.span === kw ? reversedTaps(context, kernel) : undefined;
+  if (reversed !== undefined)
+    return { name: emit.node("Reshape", [reversed, emit.ints([kh * kw * into, out])]), transB: 0 };
+  const copies = Array.from({ length: g.tile }, (_, position) => position * g.stride[1]);
+  const taps = kernelTaps(context, kernel, copies, g.span);
+  return { name: emit.node("Reshape", [taps, emit.ints([g.tile * out, kh * g.span * into])]), transB: 1 };
 }
 
 export function lowerConvolution(context: Context, node: Node<"convolution">): Name {
   const { emit } = context;
   const [x, kernel] = node.inputs as [Tensor, Tensor];
+  const blocked = lowerBlockedConvolution(context, [x, kernel], node.shape, node.attrs);
+  if (blocked !== undefined) return blocked;
   const [out = 0, , kh = 1, kw = 1] = kernel.shape;
   const g = geometry(x, out, node.shape, [kh, kw], node.attrs);
   const { name, transB } = kernelMatrix(context, kernel, g);

@@ -179,10 +179,10 @@ export class Emitter {
       create(ModelProtoSchema, {
         irVersion: IR_VERSION,
         producerName: "clip-ts",
-        opsetImport: [
-          { domain: "", version: OPSET },
-          { domain: "com.microsoft", version: 1n },
-        ],
+        opsetImport: [...new Set(["", ...this.#nodes.map(({ domain }) => domain)])].map((domain) => ({
+          domain,
+          version: domain === "" ? OPSET : 1n,
+        })),
         graph: {
           name: "clip-ts",
           node: this.#nodes,

@@ -14,6 +14,8 @@ export interface LowerOptions {
   readonly place: (emit: Emitter, value: HostTensor) => Name;
   /** Linear layers with constant weights in 8 bits (`quantized.ts`). */
   readonly int8: boolean;
+  /** Channels in a block of onnxruntime's direct convolutions. @default it has none */
+  readonly channelBlock?: number | undefined;
 }
 
 /** Lowers a graph with static shapes; `lowerResizable` lowers one with free sizes. */
@@ -52,6 +54,7 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     emit,
     provider,
     int8: options.int8,
+    channelBlock: options.channelBlock,
     value: (tensor) => all(tensor)[0] ?? "",
     further: (tensor) => furtherRead.has(tensor),
     fixed: (tensor) => fixed.has(tensor),

@@ -20,6 +20,7 @@ import {
   lowerBatchNormGrad,
   lowerLinearBatchNorm,
   lowerLinearBatchNormGrad,
+  lowerRelu,
 } from "./normalization.ts";
 import { lowerQuantizedGather } from "./quantized.ts";
 import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
@@ -253,7 +254,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   output: () => {
     throw new Error("onnx: further outputs are named with their composite");
   },
-  relu: named("Relu"),
+  relu: lowerRelu,
   // 1 where the output is positive: a hard sigmoid that steep is five times faster than Sign or Greater.
   reluGrad: ({ emit, value }, { inputs: [y, g] }) => {
     const step = emit.node("HardSigmoid", [value(y as Tensor)], { alpha: { float: 1e30 }, beta: { float: 0 } });

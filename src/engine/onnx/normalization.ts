@@ -1,5 +1,6 @@
 /** Batch normalisation in few passes over the wide tensor. */
-import { elements, type Node, type Tensor } from "../../graph/index.ts";
+import { elements, made, type Node, type Tensor } from "../../graph/index.ts";
+import { affine, isOnePass } from "./channel-blocks.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
 import { tallProduct } from "./matmul.ts";
@@ -38,19 +39,40 @@ function less({ emit }: Context, a: Name, b: Name, rest: Name | undefined): Name
   return rest === undefined ? a : emit.node("Sub", [a, emit.node("Mul", [b, rest])]);
 }
 
-/** y, mean, variance. The variance is the mean square less the squared mean, and y = x scale + shift: no pass centres x if it is large. */
-export function lowerBatchNorm(context: Context, node: Node<"batchNorm">): Name[] {
-  const { emit, value } = context;
+/** y = from scale + shift, and the statistics. The variance is the mean square less the squared mean: no pass centres x if it is large. */
+function batchNorm(
+  context: Context,
+  node: Node<"batchNorm">,
+): Record<"from" | "scale" | "shift" | "mean" | "variance", Name> {
+  const { emit, value, shared } = context;
   const [x, gain, bias] = node.inputs as [Tensor, Tensor, Tensor];
+  const once = (what: string, make: () => Name): Name => shared(`${what} of batch norm ${node.id}`, make);
   const perRow = emit.scalar(1 / rowsOf(x), "f32");
-  const mean = emit.node("Mul", [sumRows(emit, value(x), x), perRow]);
+  const mean = once("mean", () => emit.node("Mul", [sumRows(emit, value(x), x), perRow]));
   const { from, rest } = squared(context, x, mean);
-  const meanSquare = emit.node("Mul", [sumRows(emit, emit.node("Mul", [from, from]), x), perRow]);
-  const variance = emit.node("Max", [less(context, meanSquare, mean, rest), emit.scalar(0, "f32")]);
-  const scale = emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]);
-  const shift = less(context, value(bias), scale, rest);
-  const y = withVector(emit, "Add", withVector(emit, "Mul", from, x.shape, scale), x.shape, shift);
-  return [y, mean, variance];
+  const variance = once("variance", () => {
+    const meanSquare = emit.node("Mul", [sumRows(emit, emit.node("Mul", [from, from]), x), perRow]);
+    return emit.node("Max", [less(context, meanSquare, mean, rest), emit.scalar(0, "f32")]);
+  });
+  const scale = once("scale", () =>
+    emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]),
+  );
+  const shift = once("shift", () => less(context, value(bias), scale, rest));
+  return { from, scale, shift, mean, variance };
+}
+
+/** y, mean, variance. */
+export function lowerBatchNorm(context: Context, node: Node<"batchNorm">): Name[] {
+  const { from, scale, shift, mean, variance } = batchNorm(context, node);
+  return [affine(context, { x: from, shape: node.shape, scale, shift }), mean, variance];
+}
+
+/** Together with the normalisation before it where that saves a pass; what only the normalisation would have given is then not written. */
+export function lowerRelu(context: Context, { inputs, shape }: Node<"relu">): Name {
+  const [x] = inputs as [Tensor];
+  if (!made(x, "batchNorm") || !isOnePass(context, shape)) return context.emit.node("Relu", [context.value(x)]);
+  const { from, scale, shift } = batchNorm(context, x);
+  return affine(context, { x: from, shape, scale, shift, relu: true });
 }
 
 /** dx, dgain, dbias: with c = x - mean, dx = gain/deviation (g - mean(g) - c mean(g c)/variance), as g scale + x slope + offset. */
@@ -67,8 +89,8 @@ export function lowerBatchNormGrad(context: Context, node: Node<"batchNormGrad">
   const slope = emit.node("Mul", [emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]), scale]);
   const constant = emit.node("Mul", [emit.node("Mul", [dbias, minusPerRow]), scale]);
   const offset = less(context, constant, slope, rest);
-  const line = withVector(emit, "Add", withVector(emit, "Mul", from, x.shape, slope), x.shape, offset);
-  const dx = emit.node("Add", [withVector(emit, "Mul", value(g), x.shape, scale), line]);
+  const line = affine(context, { x: from, shape: x.shape, scale: slope, shift: offset });
+  const dx = affine(context, { x: value(g), shape: x.shape, scale, plus: line });
   return [dx, dgain, dbias];
 }
 

@@ -28,6 +28,7 @@ import {
   splitOutputs,
 } from "../engine.ts";
 import { compiledPerSize } from "../per-size.ts";
+import { blockOf, blockProbe } from "./channel-blocks.ts";
 import { compiledCache, MODEL, WEIGHTS } from "./compiled-cache.ts";
 import { bytesOf, type Emitter, type Name } from "./emitter.ts";
 import { updatedInPlace } from "./in-place.ts";
@@ -82,6 +83,7 @@ class Channel {
   readonly #idle: (() => void)[] = [];
   #next = 0;
   #end: Error | undefined;
+  #channelBlock: Promise<number | undefined> | undefined;
 
   constructor(workerData: WorkerOptions) {
     this.provider = workerData.executionProvider;
@@ -114,6 +116,21 @@ class Channel {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       this.#worker.postMessage({ id, call, request } satisfies Request<K>, moved);
     });
+  }
+
+  /** Channels in a block of onnxruntime's direct convolutions, where it has any for this processor. */
+  channelBlock(): Promise<number | undefined> {
+    this.#channelBlock ??= this.provider === "cpu" ? this.#probe().catch(() => undefined) : Promise.resolve(undefined);
+    return this.#channelBlock;
+  }
+
+  async #probe(): Promise<number | undefined> {
+    const { model, input, output, value } = blockProbe();
+    const nothing = { stateInputs: [], stateOutputs: [], stateElements: 0, inPlace: [], filled: {} };
+    const program = await this.call("compile", { model, ...nothing, inputs: [input], outputs: [output] });
+    const results = await this.call("run", { program, inputs: { [input]: value }, state: undefined });
+    await this.call("closeProgram", program);
+    return results[output] && blockOf(results[output]);
   }
 
   /** Calls under way are finished first: a thread that ends inside onnxruntime takes the process with it. */
@@ -220,7 +237,10 @@ async function compile(
       computed,
       values,
       channel.provider,
-      quantize === "int8",
+      {
+        int8: quantize === "int8",
+        channelBlock: graph.nodes.some(({ op }) => op === "convolution") ? await channel.channelBlock() : undefined,
+      },
       updated,
     );
     return channel
@@ -295,7 +315,7 @@ async function writeModel(
   graph: Graph,
   constants: HostTensors,
   provider: ExecutionProvider,
-  int8: boolean,
+  kernels: Pick<LowerOptions, "int8" | "channelBlock">,
   updated: readonly string[],
 ): Promise<
   Pick<ModelSource, "inPlace"> & { readonly model: Uint8Array<ArrayBuffer> | string; readonly folder?: string }
@@ -303,7 +323,7 @@ async function writeModel(
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
     const place = (emit: Emitter, value: HostTensor): Name => emit.initializer(emit.fresh(), value);
-    const emit = lowered(graph, provider, { constants, place, int8 });
+    const emit = lowered(graph, provider, { constants, place, ...kernels });
     return { model: emit.write(), inPlace: updatedInPlace(emit.parts(), updated) };
   }
   const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
@@ -320,7 +340,7 @@ async function writeModel(
       offset += value.data.byteLength;
       return placed;
     };
-    const emit = lowered(graph, provider, { constants, place, int8 });
+    const emit = lowered(graph, provider, { constants, place, ...kernels });
     const file = await open(join(folder, "weights.bin"), "w");
     try {
       for (const { data } of weights) await file.writeFile(bytesOf(data));

@@ -39,7 +39,7 @@ export function columnSum(emit: Emitter, name: Name, rows: number, channels: num
 export function withVector(emit: Emitter, op: string, name: Name, shape: readonly number[], vector: Name): Name {
   const channels = shape.at(-1) ?? 1;
   const rows = elements(shape) / channels;
-  const merged = powerOfTwo(rows, Math.min(16, WIDE / channels));
+  const merged = powerOfTwo(rows, WIDE / channels);
   if (rows * channels < SMALL || merged === 1) return emit.node(op, [name, vector]);
   const wide = emit.node("Reshape", [name, emit.ints([rows / merged, channels * merged])]);
   const repeated = emit.node("Concat", new Array<Name>(merged).fill(vector), { axis: 0 });

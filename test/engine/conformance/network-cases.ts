@@ -64,6 +64,52 @@ const WINDOWS: readonly Window[] = [
   ],
   ["a stride wider than the kernel", [1, 7, 7, 2], 2, [2, 2], square(3, 0)],
   ["many channels", [1, 4, 4, 40], 33, [3, 3], square(1, 1)],
+  // Processors hold 8 or 16 channels in a block.
+  ["channels of one block", [2, 5, 7, 16], 16, [3, 3], square(1, 1)],
+  ["channels of two blocks", [2, 4, 5, 32], 48, [3, 3], square(1, 1)],
+  ["one block of channels into two, half size", [1, 6, 7, 16], 32, [3, 3], square(2, 1)],
+  ["1x1 between blocks", [1, 3, 5, 32], 16, [1, 1], square(1, 0)],
+  ["two pixels are a block of channels", [2, 5, 6, 8], 8, [3, 3], square(1, 1)],
+  [
+    "two pixels are one block, then two",
+    [1, 3, 4, 8],
+    16,
+    [3, 5],
+    {
+      ...square(1, 1),
+      padding: [
+        [1, 1],
+        [2, 2],
+      ],
+    },
+  ],
+  [
+    "two pixels are three blocks",
+    [1, 4, 6, 24],
+    8,
+    [3, 2],
+    {
+      stride: [2, 1],
+      padding: [
+        [1, 0],
+        [0, 1],
+      ],
+    },
+  ],
+  [
+    "two pixels are a block, padded on the left",
+    [1, 3, 4, 8],
+    8,
+    [1, 4],
+    {
+      stride: [1, 1],
+      padding: [
+        [0, 0],
+        [3, 0],
+      ],
+    },
+  ],
+  ["two pixels would be a block, the width odd", [1, 3, 5, 8], 8, [3, 3], square(1, 1)],
 ];
 
 const covered = ([, [batch = 0, height = 0, width = 0], out, kernel, { stride, padding }]: Window): number[] => {
@@ -126,6 +172,11 @@ const allOutputs = <K extends CompositeName>(
   ];
 };
 
+/** Enough rows of few channels that an engine may take several as one. */
+const MANY_ROWS: readonly (readonly number[])[] = [
+  [2, 16, 16, 8],
+  [2, 16, 16, 16],
+];
 const NORMALISED: readonly (readonly number[])[] = [[4], [2, 3], [2, 3, 5], [1, 4], [2, 3, 2, 4], [64, 96]];
 const normalised = (op: "layerNorm" | "batchNorm", shapes: readonly (readonly number[])[]): Case[] =>
   shapes.flatMap((shape) => {
@@ -214,7 +265,27 @@ export const NETWORK = {
       },
     },
   ],
-  relu: [...activation(g.relu), ...forward("whole numbers", [real([9], { within: 2 })], (x) => g.relu(x as Tensor))],
+  relu: [
+    ...activation(g.relu),
+    ...forward("whole numbers", [real([9], { within: 2 })], (x) => g.relu(x as Tensor)),
+    ...MANY_ROWS.flatMap((shape) => {
+      const operands = [real(shape), real(shape.slice(-1)), real(shape.slice(-1))];
+      const behind = (x: Tensor, gain: Tensor, bias: Tensor) => g.batchNorm(x, gain, bias).y;
+      return [
+        ...forward(`behind a batch normalisation ${named(shape)}`, operands, (x, gain, bias) =>
+          g.relu(behind(x as Tensor, gain as Tensor, bias as Tensor)),
+        ).map((one) => ({ ...one, tolerance: 1e-4 })),
+        {
+          name: `behind a batch normalisation that is read itself ${named(shape)}`,
+          operands,
+          build: (x: Tensor, gain: Tensor, bias: Tensor) => {
+            const y = behind(x, gain, bias);
+            return [g.relu(y), y];
+          },
+        },
+      ];
+    }),
+  ],
   reluGrad: [
     ...grad("reluGrad"),
     { name: "zeros", operands: [real([30], { within: 2 }), real([30])], build: (y, d) => node("reluGrad", {}, [y, d]) },
@@ -248,12 +319,12 @@ export const NETWORK = {
     return allOutputs(named(shape), "layerNormGrad", {}, operands);
   }),
   batchNorm: [
-    ...normalised("batchNorm", NORMALISED.slice(1)),
+    ...normalised("batchNorm", [...NORMALISED.slice(1), ...MANY_ROWS]),
     // Rounding x + 50 alone costs 1e-5 of the deviation; squares of it, a hundred times that.
     farFromZero([5, 3], 50, 1e-4),
     farFromZero([2, 40, 60, 3], 3, 1e-5),
   ],
-  batchNormGrad: NORMALISED.slice(1).flatMap((shape) => {
+  batchNormGrad: [...NORMALISED.slice(1), ...MANY_ROWS].flatMap((shape) => {
     const vector = shape.slice(-1);
     const operands = [real(shape), real(vector), real(vector), real(vector, "positive"), real(shape)];
     return allOutputs(named(shape), "batchNormGrad", { epsilon: 1e-3 }, operands);

@@ -1,0 +1,80 @@
+/**
+ * onnxruntime's direct kernels (MLAS) hold channels in blocks of as many as a vector register has. Its optimiser writes them only where
+ * weights never change; training writes them itself. Outside of them all stays channels last: where the channels are one block, the two
+ * layouts are the same.
+ */
+import { elements, type HostTensor } from "../../graph/index.ts";
+import type { Context } from "./context.ts";
+import { Emitter, type Name } from "./emitter.ts";
+import { inputName, outputName } from "./names.ts";
+import { withVector } from "./rows.ts";
+
+/** The domain of the blocked kernels. */
+export const BLOCKED = "com.microsoft.nchwc";
+
+/** The model that finds out how many channels make a block, and its one input. onnxruntime takes it only where it has such kernels. */
+export function blockProbe(): {
+  readonly model: Uint8Array<ArrayBuffer>;
+  readonly input: string;
+  readonly output: string;
+  readonly value: HostTensor;
+} {
+  const emit = new Emitter();
+  // Two pixels of 16 channels: pixel 0 of channel c is 2c, pixel 1 of channel 0 is 1.
+  const value = { dtype: "f32", shape: [1, 16, 1, 2], data: Float32Array.from({ length: 32 }, (_, i) => i) } as const;
+  const x = emit.input(inputName("x"), value);
+  emit.output(outputName("y"), emit.node("ReorderInput", [x], {}, BLOCKED), value);
+  return { model: emit.write(), input: "x", output: "y", value };
+}
+
+/** Channels in a block, from what the model gave: the second pixel of channel 0 comes behind the first pixel of all channels of the block. */
+export const blockOf = ({ data }: HostTensor): number => data.indexOf(1);
+
+/** Pixels that a thread takes at once. */
+const LINE = 256;
+
+interface Affine {
+  /** [..., channels] and its shape. */
+  readonly x: Name;
+  readonly shape: readonly number[];
+  /** [channels]. */
+  readonly scale: Name;
+  readonly shift?: Name;
+  /** Added at the end, of the shape of x. */
+  readonly plus?: Name;
+  readonly relu?: boolean;
+}
+
+/** Whether `affine` is one pass: neighbouring rows make one block of channels. */
+export function isOnePass({ channelBlock: block }: Context, shape: readonly number[]): boolean {
+  const channels = shape.at(-1) ?? 1;
+  return block !== undefined && block % channels === 0 && (elements(shape) / block) % LINE === 0;
+}
+
+/** x scale + shift + plus, and what is positive of it: where `isOnePass` says so, by a convolution of each channel for itself. */
+export function affine(context: Context, { x, shape, scale, shift, plus, relu = false }: Affine): Name {
+  const { emit, channelBlock: block = 1 } = context;
+  if (!isOnePass(context, shape)) {
+    const scaled = withVector(emit, "Mul", x, shape, scale);
+    const shifted = shift === undefined ? scaled : withVector(emit, "Add", scaled, shape, shift);
+    const whole = plus === undefined ? shifted : emit.node("Add", [shifted, plus]);
+    return relu ? emit.node("Relu", [whole]) : whole;
+  }
+  const rows = block / (shape.at(-1) ?? 1);
+  const grid = emit.ints([1, block, elements(shape) / block / LINE, LINE]);
+  const laid = (name: Name): Name => emit.node("Reshape", [name, grid]);
+  const vector = (name: Name): Name =>
+    rows === 1 ? name : emit.node("Concat", new Array(rows).fill(name), { axis: 0 });
+  const y = emit.node(
+    "Conv",
+    [
+      laid(x),
+      emit.node("Reshape", [vector(scale), emit.ints([block, 1, 1, 1])]),
+      shift === undefined ? "" : vector(shift),
+      ...(plus === undefined ? [] : [laid(plus)]),
+    ],
+    { group: block, kernel_shape: [1, 1], ...(relu ? { activation: "Relu" } : {}) },
+    BLOCKED,
+  );
+  return emit.node("Reshape", [y, emit.ints(shape)]);
+}

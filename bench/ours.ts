@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { createLoader } from "../src/data/index.ts";
 import type { Engine } from "../src/engine/engine.ts";
+import { restartKeepingMemory } from "../src/engine/pjrt/kept-memory.ts";
 import { elements } from "../src/graph/index.ts";
 import { initialise, parameterShapes } from "../src/model/index.ts";
 import { choosePlugin } from "../src/plugins/index.ts";
@@ -18,6 +19,8 @@ import type { Mode } from "./workloads.ts";
 const job: Job = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8"));
 const { config, adam, batch, learningRate, threads } = job;
 const [engineName = "onnx", precision = "float32"] = process.argv.slice(3);
+// As the command does it.
+if (engineName === "xla") await restartKeepingMemory();
 const { engine, versions } = await engineOf(engineName);
 const trainer = await createTrainer(
   engine,

@@ -32,7 +32,7 @@ const OURS: Readonly<Record<string, readonly string[]>> = {
   "xla-bf16": ["xla", "bfloat16"],
 };
 
-/** PyTorch and XLA give large tensors back to the system otherwise, and are 1.3 to 1.7 times slower at these sizes. */
+/** PyTorch gives large tensors back to the system otherwise, and is 1.3 to 1.7 times slower at these sizes. Our XLA sides see to it themselves. */
 const KEPT_MEMORY = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_MMAP_THRESHOLD_: String(2 ** 34),
@@ -46,7 +46,6 @@ function start(side: string, jobPath: string, threads: number, folder: string): 
       name: side,
       command: process.execPath,
       args: [join(import.meta.dirname, "ours.js"), jobPath, ...own],
-      env: own[0] === "xla" ? KEPT_MEMORY : {},
     });
   return startSide({
     name: `PyTorch ${side}`,

@@ -32,6 +32,17 @@ export interface SpreadOptions {
 /** Whether an engine computes on several devices. */
 export const hasMesh = (name: EngineName): boolean => PLUGIN[name] !== undefined;
 
+/** For the beginning of a command: where XLA is to compute on the CPU, the process starts once more, so that memory is kept from run to run. */
+export async function prepareProcess(name: EngineName): Promise<void> {
+  const wanted = PLUGIN[name];
+  if (!wanted) return;
+  const { choosePlugin } = await import("../plugins/index.ts");
+  const plugin = await choosePlugin(wanted.platform).catch(() => undefined); // the command says what is missing
+  if (plugin?.platform !== "cpu") return;
+  const { restartKeepingMemory } = await import("../engine/pjrt/kept-memory.ts");
+  await restartKeepingMemory();
+}
+
 /**
  * @param threads of the CPU; the machine's cores by default
  * @throws one line that says what is missing

@@ -8,6 +8,7 @@ import { doctorCommand } from "./doctor.ts";
 import { downloadCommand } from "./download.ts";
 import { embedCommand } from "./embed.ts";
 import { engineCommand } from "./engine.ts";
+import { type EngineName, prepareProcess } from "./engines.ts";
 import { evalCommand } from "./eval.ts";
 import { explainCommand } from "./explain.ts";
 import { lineOf } from "./failure.ts";
@@ -40,6 +41,11 @@ for (const command of [program, ...program.commands, ...program.commands.flatMap
   command.exitOverride();
   command.configureOutput({ outputError: (text, write) => write(`clip-ts: ${text.replace(/^error: /, "")}`) });
 }
+
+program.hook("preAction", async (_, command) => {
+  const { engine } = command.opts<{ engine?: EngineName }>();
+  if (engine) await prepareProcess(engine);
+});
 
 endWithReader();
 try {

@@ -6,6 +6,9 @@ type Koffi = typeof import("koffi")["default"];
 /** Dynamic linker flags of Linux and macOS. */
 const [RTLD_NOW, RTLD_GLOBAL] = [2, process.platform === "darwin" ? 8 : 0x100];
 
+/** F_SETFD, of Linux and macOS. */
+const SET_DESCRIPTOR_FLAGS = 2;
+
 /** The file of C's library. */
 export const LIBC = process.platform === "darwin" ? "libSystem.dylib" : "libc.so.6";
 
@@ -31,6 +34,8 @@ export interface Native {
   function(address: bigint): NativeFunction;
   /** Calls a function without arguments that returns a pointer. */
   callPlain(address: bigint): bigint | null;
+  /** Lets this process go on as another program, with its id and its standard streams. Returns only where the system refuses. */
+  replaceProcess(path: string, args: readonly string[], environment: NodeJS.ProcessEnv): void;
 }
 
 let loading: Promise<Native> | undefined;
@@ -54,6 +59,12 @@ function nativeOf(koffi: Koffi): Native {
   const dlopen: (path: string, flags: number) => bigint | null = libc.func("void *dlopen(const char *path, int flags)");
   const dlsym: (library: bigint, name: string) => bigint | null = libc.func("void *dlsym(void *lib, const char *name)");
   const dlerror: () => string | null = libc.func("const char *dlerror()");
+  const execve: (path: string, args: (string | null)[], environment: (string | null)[]) => number = libc.func(
+    "int execve(const char *path, const char **argv, const char **envp)",
+  );
+  const fcntl: (file: number, command: number, type: "int", flags: number) => number = libc.func(
+    "int fcntl(int fd, int cmd, ...)",
+  );
   const unary = koffi.proto("void *", ["void *"]);
   const plain = koffi.proto("void *", []);
   const view = (address: bigint, length: number): Uint8Array => new Uint8Array(koffi.view(address, length));
@@ -78,6 +89,12 @@ function nativeOf(koffi: Koffi): Native {
     symbol: (library, name) => dlsym(library, name),
     function: (address) => koffi.decode(address, unary),
     callPlain: (address) => koffi.decode(address, plain)(),
+    replaceProcess: (path, args, environment) => {
+      const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+      // Node marks them to be closed.
+      for (const stream of [0, 1, 2]) fcntl(stream, SET_DESCRIPTOR_FLAGS, "int", 0);
+      execve(path, [...args, null], [...variables, null]);
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 /** What `kernels.wasm` exports. */
+export { bilinear } from "./bilinear";
 export { toRgb } from "./colour";
 export { toFloats } from "./floats";
 export { decodeScan, unstuff } from "./jpeg";

@@ -40,6 +40,15 @@ export interface Kernels {
     out: number,
     scratch: number,
   ): void;
+  bilinear(
+    source: number,
+    stride: number,
+    out: number,
+    size: number,
+    columns: number,
+    rows: number,
+    scratch: number,
+  ): void;
   toFloats(source: number, pixels: number, tables: number, out: number, plane: number): void;
 }
 
@@ -103,7 +112,7 @@ function readBesideThis(): Uint8Array | undefined {
 }
 
 function isKernels(exports: object): exports is Kernels {
-  return ["memory", "acrossRgb", "acrossFour", "down", "unstuff", "decodeScan", "toRgb", "toFloats"].every(
+  return ["memory", "acrossRgb", "acrossFour", "down", "unstuff", "decodeScan", "toRgb", "bilinear", "toFloats"].every(
     (name) => name in exports,
   );
 }

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { byKernels, byScript, taps } from "../../src/image/bilinear.ts";
 import { fixedPoint, type Interpolation, weightsOf } from "../../src/image/coefficients.ts";
-import { loadKernels, simdKernels } from "../../src/image/kernels.ts";
+import { loadKernels, Space, simdKernels } from "../../src/image/kernels.ts";
 import * as script from "../../src/image/passes.ts";
 import * as simd from "../../src/image/simd.ts";
 
@@ -64,6 +65,22 @@ describe("the kernels compute what the TypeScript computes", () => {
         const columns = 1 + (seed % width);
         const pass = [source, 0, width - columns, columns, by] as const;
         expect(Buffer.compare(simd.verticalPass(kernels, ...pass).data, script.verticalPass(...pass).data)).toBe(0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("two taps", () => {
+    fc.assert(
+      fc.property(side, side, small, share, share, share, fc.nat(), (width, height, size, scale, left, top, seed) => {
+        const image = samples(width, height, 3, seed);
+        const part = Math.max(0.01, scale) * Math.min(width, height);
+        const across = taps(left * (width - part), part / size, size, width, 3);
+        const down = taps(top * (height - part), part / size, size, height, 1);
+        const [found, wanted] = [new Uint8Array(3 * size * size + 5), new Uint8Array(3 * size * size + 5)];
+        byScript(wanted, 5, image, size, across, down);
+        byKernels(new Space(kernels), found, 5, image, size, across, down);
+        expect(Buffer.compare(found, wanted)).toBe(0);
       }),
       { numRuns: 200 },
     );

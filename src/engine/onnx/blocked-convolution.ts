@@ -6,7 +6,7 @@ import type { Name } from "./emitter.ts";
 import { kernelTaps, reversedTaps } from "./kernel-taps.ts";
 
 /** Neighbouring pixels that may be taken as one with more channels: beyond that, too much of the arithmetic is with zeros. */
-const MOST_FOLDED = 2;
+const MOST_FOLDED = 4;
 
 interface Folded {
   /** Neighbouring pixels of a row taken as one: [batch, height, width, channels] is [batch, height, width / fold, fold * channels]. */

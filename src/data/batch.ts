@@ -56,6 +56,39 @@ const captionStream = 1;
 
 export const batchesPerEpoch = (source: PairSource, batchSize: number): number => Math.floor(source.length / batchSize);
 
+/** The rows that a step draws, all of them or those of a part. */
+function drawnRows(source: PairSource, { batchSize, seed, part = { index: 0, of: 1 } }: BatchOptions, step: number) {
+  const perEpoch = batchesPerEpoch(source, batchSize);
+  const epoch = Math.floor(step / perEpoch);
+  const count = batchSize / part.of;
+  const start = (step % perEpoch) * batchSize + part.index * count;
+  const order = permutation(source.length, seed, epoch);
+  return {
+    epoch,
+    count,
+    drawn: (row: number): number => order(start + row),
+    // Keyed by the pair that was drawn, not by one that took its place: that one has its own turn in this epoch.
+    random: (drawn: number, stream: number): Random => new Random(seed, epoch, drawn, stream),
+  };
+}
+
+const tokenized = (tokenizer: Tokenizer, captions: readonly string[], { contextLength }: BatchOptions) =>
+  tokenizer.tokenize(captions, { contextLength, longText: "truncate" });
+
+/** The tokens of a step's batch as they are if all of its pictures can be read, without reading any: i32 [rows, contextLength]. */
+export function foreseenTokens(
+  source: PairSource,
+  tokenizer: Tokenizer,
+  options: BatchOptions,
+  step: number,
+): Int32Array {
+  const { count, drawn, random } = drawnRows(source, options, step);
+  const captions = Array.from({ length: count }, (_, row) =>
+    source.caption(drawn(row), random(drawn(row), captionStream)),
+  );
+  return tokenized(tokenizer, captions, options).ids;
+}
+
 /**
  * Makes batches. Batch `step` depends on nothing but the source, the tokenizer and the options: each epoch is a
  * seeded permutation cut into whole batches (the rest of it is left out), each sample draws from its own generator.
@@ -65,9 +98,7 @@ export function createBatchMaker(
   tokenizer: Tokenizer,
   options: BatchOptions,
 ): (step: number) => Promise<MadeBatch> {
-  const { contextLength, imageSize, cropScale, batchSize, seed, part = { index: 0, of: 1 } } = options;
-  const count = batchSize / part.of;
-  const perEpoch = batchesPerEpoch(source, batchSize);
+  const { contextLength, imageSize, cropScale } = options;
   const bytesEach = imageSize * imageSize * 3;
 
   async function readGood(index: number, bad: BadImage[]): Promise<{ index: number; image: DecodedImage }> {
@@ -88,9 +119,7 @@ export function createBatchMaker(
   }
 
   return async (step) => {
-    const epoch = Math.floor(step / perEpoch);
-    const start = (step % perEpoch) * batchSize + part.index * count;
-    const order = permutation(source.length, seed, epoch);
+    const { epoch, count, drawn: drawnAt, random } = drawnRows(source, options, step);
     const images = new Uint8Array(count * bytesEach);
     const indices = new Float64Array(count);
     const captions = new Array<string>(count).fill("");
@@ -99,18 +128,16 @@ export function createBatchMaker(
     const rows = captions.keys();
     const fillRows = async (): Promise<void> => {
       for (const row of rows) {
-        const drawn = order(start + row);
+        const drawn = drawnAt(row);
         const { index, image } = await readGood(drawn, bad);
-        // Keyed by the pair that was drawn, not by the one that took its place: that one has its own turn in this epoch.
-        const random = (stream: number): Random => new Random(seed, epoch, drawn, stream);
-        randomSquareCropInto(images, row * bytesEach, image, imageSize, cropScale, random(cropStream));
-        captions[row] = source.caption(index, random(captionStream));
+        randomSquareCropInto(images, row * bytesEach, image, imageSize, cropScale, random(drawn, cropStream));
+        captions[row] = source.caption(index, random(drawn, captionStream));
         indices[row] = index;
       }
     };
     await Promise.all(Array.from({ length: readAtOnce }, fillRows));
 
-    const { ids, lengths } = tokenizer.tokenize(captions, { contextLength, longText: "truncate" });
+    const { ids, lengths } = tokenized(tokenizer, captions, options);
     const tokens = new Int32Array(ids); // a copy with a buffer of its own, to be transferred
     const isCut = (caption: string, row: number): boolean =>
       lengths[row] === contextLength && tokenizer.encode(caption).length + 2 > contextLength;

@@ -1,5 +1,5 @@
 import { tokenizerFromJson } from "../tokenizer/index.ts";
-import { type Batch, batchesPerEpoch, createBatchMaker, type MadeBatch } from "./batch.ts";
+import { type Batch, batchesPerEpoch, createBatchMaker, foreseenTokens, type MadeBatch } from "./batch.ts";
 import { checkLoaderOptions, type LoaderOptions } from "./loader-options.ts";
 import { startWorkerPool } from "./loader-worker-pool.ts";
 import { openSource } from "./source-spec.ts";
@@ -13,6 +13,8 @@ export interface Loader {
    * resumes in the middle of an epoch only asks for that step.
    */
   batch(step: number): Promise<Batch>;
+  /** The tokens of a batch to come, i32 [rows, contextLength], as they are if all of its pictures can be read: what to prepare for. */
+  foreseenTokens(step: number): Int32Array;
   /** Pictures among the batches handed out that could not be read, and up to a hundred of them, one line each. */
   badImages(): { readonly count: number; readonly names: readonly string[] };
   /** Captions among the batches handed out that were longer than the context. */
@@ -80,6 +82,7 @@ export async function createLoader(options: LoaderOptions, hooks: LoaderHooks = 
       }
       return made.batch;
     },
+    foreseenTokens: (step) => foreseenTokens(source, tokenizer, options, step),
     badImages: () => ({ count: bad.size, names: [...names] }),
     truncatedCaptions: () => truncated,
     async close() {

@@ -44,13 +44,15 @@ export interface Collective {
 
 export interface Program {
   readonly graph: Graph;
-  /** Seconds that compiling took. */
+  /** Seconds that compiling took so far. */
   readonly compileSeconds: number;
   /**
    * Runs once. Inputs that the state holds by name come from it; outputs named like an entry of the state replace
    * that entry; the other outputs are returned.
    */
   run(inputs: HostTensors, state?: State): Promise<HostTensors>;
+  /** Where sizes are compiled when they are met: compiles for those of such inputs, beside what runs. Those of the state need not be named. */
+  prepare?(inputs: Readonly<Record<string, TensorType>>): Promise<void>;
   /** On a mesh: what the devices say to each other in a run, as far as it is compiled. */
   collectives?(): readonly Collective[];
   close(): Promise<void>;

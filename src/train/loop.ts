@@ -104,6 +104,13 @@ async function trainOn(
     saved = step;
   };
   const lastGood = (): string | undefined => (saved > 0 ? checkpointFile(folder, saved) : undefined);
+  let foreseen = step;
+  const foresee = (): void => {
+    if (!trainer.prepare) return;
+    for (const last = Math.min(steps, step + FORESEEN, foreseen + FORESEEN / 8); foreseen < last; foreseen++)
+      for (let i = 0; i < batch / microBatch; i++)
+        void trainer.prepare(loader.foreseenTokens((foreseen * batch) / microBatch + i));
+  };
   let isGone = false;
   // A device that waits for one that is gone never returns.
   const orGone = <T>(work: Promise<T>): Promise<T> =>
@@ -119,6 +126,7 @@ async function trainOn(
   try {
     let begun = performance.now();
     while (step < steps && !(await isToStop(options, step))) {
+      foresee();
       const rate = learningRate(recipe.schedule, recipe.learningRate, step, steps);
       const pieces = await piecesOf(loader, step, batch / microBatch);
       const computed = trainer.step(pieces, rate, step).catch((error: unknown) => {
@@ -180,6 +188,9 @@ const RESUME_MS = 300_000;
 
 /** Under which the step is kept behind which all processes stop. */
 const STOP = "stop behind step";
+
+/** How many steps ahead their sizes of texts are looked at, for engines that compile for each: compiling takes as long as a few dozen steps. */
+const FORESEEN = 64;
 
 type Piece = PairBatch & { readonly indices: ArrayLike<number> };
 

@@ -56,11 +56,16 @@ export interface Trainer {
    * @param step updates done before: Adam's bias correction depends on it
    */
   step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
+  /**
+   * On an engine that compiles for each size of texts: compiles beside the steps what they need for such tokens, [pairs, context] of one
+   * piece, one size after the other. What fails is said by the step that needs it.
+   */
+  readonly prepare?: (tokens: Int32Array) => Promise<void>;
   /** Parameters and running statistics by published names, moments as `moment1.` and `moment2.` and the name. */
   read(): Promise<HostTensors>;
   /** On a mesh: what one of several processes writes of all that, each box once by one that holds it. */
   ownPieces(node: number, nodes: number): TensorPiece[];
-  /** Seconds spent compiling so far; programs are compiled when they are first needed. */
+  /** Seconds spent compiling so far. */
   compileSeconds(): number;
   close(): Promise<void>;
 }
@@ -85,6 +90,13 @@ export interface TrainerOptions {
   /** On an engine with a mesh: keeps large parameters and their moments in pieces over `data`, too. @default false */
   readonly fsdp?: boolean;
 }
+
+/** The programs that texts go into. */
+const WHOLE_STEP = [["step", stepGraph]] as const;
+const CACHED_STEP = [
+  ["features", featuresGraph],
+  ["backward", backwardGraph],
+] as const;
 
 /** Rows of the logits that GradCache has in memory at once. */
 const LOSS_ROWS = 1024;
@@ -129,18 +141,18 @@ export async function createTrainer(
   const state = await engine.createState({ ...values, ...sums }, spread?.shardings);
 
   const programs = new Map<string, Promise<Program>>();
-  let compileSeconds = 0;
+  const ready: Program[] = [];
+  let tracingSeconds = 0;
   const compiled = (key: string, make: () => StatefulGraph): Promise<Program> => {
     const known = programs.get(key);
     if (known) return known;
     const started = performance.now();
     const { graph, state: names } = make();
+    tracingSeconds += (performance.now() - started) / 1000;
     const program = engine.compile(graph, { state: names, precision, ...(spread && { shardings: spread.shardings }) });
     programs.set(key, program);
     void program.then(
-      () => {
-        compileSeconds += (performance.now() - started) / 1000;
-      },
+      (made) => ready.push(made),
       () => {},
     );
     return program;
@@ -178,7 +190,11 @@ export async function createTrainer(
     );
 
   /** A program that texts go into: one for all sizes where they are packed, else one for each length that comes. */
-  const compiledFor = (name: string, make: typeof stepGraph, { tokens }: HostTensors): Promise<Program> => {
+  const compiledFor = (
+    name: string,
+    make: typeof stepGraph,
+    { tokens }: Readonly<Record<string, TensorType>>,
+  ): Promise<Program> => {
     const length = tokens?.shape[1] ?? 0;
     if (packs) return compiled(name, () => forAnyTexts(make, whole));
     return compiled(`${name} ${length}`, () => make({ ...whole, length }));
@@ -245,7 +261,26 @@ export async function createTrainer(
     return total;
   }
 
+  let isOpen = true;
+  const foreseen = new Set<string>();
+  let prepared: Promise<void> = Promise.resolve();
+  const prepare = (tokens: Int32Array): Promise<void> => {
+    const types = Object.entries(textsOf(tokens)).map(([name, { dtype, shape }]) => [name, { dtype, shape }] as const);
+    const sizes = types.map(([, { shape }]) => shape).join(" ");
+    if (foreseen.has(sizes)) return prepared;
+    foreseen.add(sizes);
+    const texts = Object.fromEntries(types);
+    prepared = prepared
+      .then(async () => {
+        for (const [name, make] of batch === microBatch ? WHOLE_STEP : CACHED_STEP)
+          if (isOpen) await (await compiledFor(name, make, texts)).prepare?.(texts);
+      })
+      .catch(() => {});
+    return prepared;
+  };
+
   return {
+    ...(engine.compilesPerSize && { prepare }),
     async step(pieces, learningRate, step) {
       const [first] = pieces;
       if (!first || pieces.length !== batch / microBatch)
@@ -274,9 +309,11 @@ export async function createTrainer(
       const named = entries.map(([name, { shape }]) => ({ name, shape }));
       return ownPieces(state, named, { mesh, shardings: spread.shardings, groups, node, nodes });
     },
-    compileSeconds: () => compileSeconds,
+    compileSeconds: () => ready.reduce((sum, program) => sum + program.compileSeconds, tracingSeconds),
     async close() {
-      for (const program of programs.values()) await (await program).close();
+      isOpen = false;
+      await prepared;
+      for (const program of ready) await program.close();
       await state.close();
     },
   };

@@ -27,6 +27,9 @@ beforeAll(async () => {
     rows.push(`${i}.png,${captionOf(i)}`);
   }
   writeFileSync(join(folder, "good.csv"), `image,caption\n${rows.join("\n")}\n`);
+  // Two captions each, of which one is drawn.
+  const second = rows.map((row) => `${row} once more`);
+  writeFileSync(join(folder, "several.csv"), `image,caption\n${[...rows, ...second].join("\n")}\n`);
   const broken = readFileSync(join(folder, "5.png"));
   broken.fill(0x55, 60, broken.length - 60);
   writeFileSync(join(folder, "broken.png"), broken);
@@ -89,6 +92,14 @@ describe("batches", () => {
     const order = [10, 11, 12, 3, 17, 3, 0];
     const again = await digests(optionsFor("good.csv", { workers: 1 }), order);
     expect(again).toEqual(order.map((step) => wanted[step]));
+  });
+
+  test("have the tokens that are foreseen for them, where their pictures can be read; in parts, too", async () => {
+    for (const part of [undefined, { index: 1, of: 5 }]) {
+      const loader = await createLoader(optionsFor("several.csv", part && { part }));
+      for (const step of [16, 0, 6, 7]) expect(loader.foreseenTokens(step)).toEqual((await loader.batch(step)).tokens);
+      await loader.close();
+    }
   });
 
   test.each([2, 3, 6])("in %i parts, each made by itself, are the whole ones, broken pictures and all", async (of) => {

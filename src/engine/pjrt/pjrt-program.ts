@@ -74,7 +74,7 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
   );
   const programs = new Map<string, Promise<Compiled>>();
   let seconds = 0;
-  const sized = (inputs: HostTensors): Promise<Compiled> => {
+  const sized = (inputs: Readonly<Record<string, TensorType>>): Promise<Compiled> => {
     const sizes = isResizable(graph) ? sizesOf(graph, (name) => (inputs[name] ?? given[name])?.shape) : [];
     const known = programs.get(sizes.join());
     if (known) return known;
@@ -88,6 +88,7 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
     program.then(
       (made) => {
         seconds += made.seconds;
+        executables.push(made.executable);
       },
       () => programs.delete(sizes.join()),
     );
@@ -106,12 +107,7 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
     },
   };
   holders.add(holder);
-  const made = async (inputs: HostTensors): Promise<Compiled> => {
-    const program = await sized(inputs);
-    if (!executables.includes(program.executable)) executables.push(program.executable);
-    return program;
-  };
-  if (!isResizable(graph)) await made({});
+  if (!isResizable(graph)) await sized({});
 
   const run = async (inputs: HostTensors, from: State | undefined): Promise<HostTensors> => {
     if (!open) throw new Error("run: the program is closed");
@@ -128,7 +124,7 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
     }
     try {
       const sources = { inputs, uploaded, constants, state: held };
-      const { results } = await queue.run(async () => start(runtime, grid, await made(inputs), sources, updated));
+      const { results } = await queue.run(async () => start(runtime, grid, await sized(inputs), sources, updated));
       return await results;
     } finally {
       for (const { pieces } of uploaded.values()) for (const piece of pieces) client.destroy(piece);
@@ -141,9 +137,14 @@ export async function compileProgram(runtime: Runtime, graph: Graph, options: Co
       return seconds;
     },
     run: (inputs, from) => during(runtime, () => run(inputs, from)),
+    prepare: (inputs) =>
+      during(runtime, async () => {
+        if (open) await sized(inputs);
+      }),
     collectives: () => executables.flatMap((made) => collectivesOf(made.optimized(), grid.ids.length)),
     close: async () => {
       open = false;
+      await Promise.allSettled(programs.values());
       await queue.idle();
       if (runtime.open) holder.release();
     },

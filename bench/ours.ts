@@ -20,7 +20,7 @@ const job: Job = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8"));
 const { config, adam, batch, learningRate, threads } = job;
 const [engineName = "onnx", precision = "float32"] = process.argv.slice(3);
 // As the command does it.
-if (engineName === "xla") await restartKeepingMemory();
+await restartKeepingMemory();
 const { engine, versions } = await engineOf(engineName);
 const trainer = await createTrainer(
   engine,

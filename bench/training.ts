@@ -32,7 +32,7 @@ const OURS: Readonly<Record<string, readonly string[]>> = {
   "xla-bf16": ["xla", "bfloat16"],
 };
 
-/** PyTorch gives large tensors back to the system otherwise, and is 1.3 to 1.7 times slower at these sizes. Our XLA sides see to it themselves. */
+/** PyTorch gives large tensors back to the system otherwise, and is 1.3 to 1.7 times slower at these sizes. Our sides see to it themselves. */
 const KEPT_MEMORY = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_MMAP_THRESHOLD_: String(2 ** 34),

@@ -32,15 +32,22 @@ export interface SpreadOptions {
 /** Whether an engine computes on several devices. */
 export const hasMesh = (name: EngineName): boolean => PLUGIN[name] !== undefined;
 
-/** For the beginning of a command: where XLA is to compute on the CPU, the process starts once more, so that memory is kept from run to run. */
-export async function prepareProcess(name: EngineName): Promise<void> {
-  const wanted = PLUGIN[name];
-  if (!wanted) return;
-  const { choosePlugin } = await import("../plugins/index.ts");
-  const plugin = await choosePlugin(wanted.platform).catch(() => undefined); // the command says what is missing
-  if (plugin?.platform !== "cpu") return;
+/**
+ * For the beginning of a command: where XLA is to compute on the CPU, or onnxruntime is to train there, the process starts once more, so
+ * that memory is kept from run to run.
+ */
+export async function prepareProcess(name: EngineName, trains: boolean): Promise<void> {
+  if (!(trains && name === "onnx") && !(await isXlaOnCpu(name))) return;
   const { restartKeepingMemory } = await import("../engine/pjrt/kept-memory.ts");
   await restartKeepingMemory();
+}
+
+async function isXlaOnCpu(name: EngineName): Promise<boolean> {
+  const wanted = PLUGIN[name];
+  if (!wanted) return false;
+  const { choosePlugin } = await import("../plugins/index.ts");
+  const plugin = await choosePlugin(wanted.platform).catch(() => undefined); // the command says what is missing
+  return plugin?.platform === "cpu";
 }
 
 /**

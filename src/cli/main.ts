@@ -44,7 +44,7 @@ for (const command of [program, ...program.commands, ...program.commands.flatMap
 
 program.hook("preAction", async (_, command) => {
   const { engine } = command.opts<{ engine?: EngineName }>();
-  if (engine) await prepareProcess(engine);
+  if (engine) await prepareProcess(engine, ["train", "quickstart"].includes(command.name()));
 });
 
 endWithReader();

@@ -93,6 +93,12 @@ function blockedKernel(context: Context, kernel: Tensor, geometry: Folded, block
     const tapsFirst = emit.node("Reshape", [parts, emit.ints([out / block, kh * kw, into / block, block * block])]);
     return emit.node("Reshape", [emit.node("Transpose", [tapsFirst], { perm: [0, 2, 1, 3] }), shape]);
   }
+  if (fold === 1) {
+    const lines = emit.node("Reshape", [context.value(kernel), emit.ints([out / block, block, into * kh * kw])]);
+    const turned = emit.node("Transpose", [lines], { perm: [0, 2, 1] });
+    const parts = emit.node("Reshape", [turned, emit.ints([(out * into) / block ** 2, block, kh * kw, block])]);
+    return emit.node("Reshape", [emit.node("Transpose", [parts], { perm: [0, 2, 1, 3] }), shape]);
+  }
   const span = columns * fold;
   const copies = Array.from({ length: fold }, (_, pixel) => before + pixel);
   const taps = kernelTaps(context, kernel, copies, span);

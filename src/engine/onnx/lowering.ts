@@ -21,6 +21,7 @@ import {
   lowerLinearBatchNorm,
   lowerLinearBatchNormGrad,
   lowerRelu,
+  lowerSumOfLinearBatchNorms,
 } from "./normalization.ts";
 import { lowerQuantizedGather } from "./quantized.ts";
 import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
@@ -140,7 +141,7 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   abs: named("Abs"),
   sign: named("Sign"),
   not: named("Not"),
-  add: elementwise("Add"),
+  add: (context, node) => lowerSumOfLinearBatchNorms(context, node) ?? elementwise("Add")(context, node),
   sub: elementwise("Sub"),
   mul: elementwise("Mul"),
   div: elementwise("Div"),

@@ -135,17 +135,48 @@ function scaledRows(emit: Emitter, weight: Name, scale: Name): Name {
   return emit.node("Mul", [weight, emit.node("Unsqueeze", [scale, emit.ints([1])])]);
 }
 
-/** y, mean, variance. With C the covariance of x and w a row of W: mean(y) = w mean(x), variance(y) = w C w^T. */
-export function lowerLinearBatchNorm(context: Context, node: Node<"linearBatchNorm">): Name[] {
-  const { emit, value } = context;
+/** With C the covariance of x and w a row of W: mean(y) = w mean(x), variance(y) = w C w^T, and y = (x - mean(x)) (scale W)^T + bias. */
+function linearBatchNorm(
+  context: Context,
+  node: Node<"linearBatchNorm">,
+): Record<"centre" | "matrix" | "bias" | "mean" | "variance", Name> {
+  const { emit, value, shared } = context;
   const [x, weight, gain, bias] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
   const { mean, centre, mixed } = covariance(context, x, weight);
-  const variance = emit.node("Mul", [withWeight(emit, mixed, value(weight)), emit.scalar(1 / rowsOf(x), "f32")]);
-  const scale = emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]);
-  const y = emit.node("Gemm", [centre, scaledRows(emit, value(weight), scale), value(bias)], { transB: 1 });
+  const variance = shared(`variance of linear batch norm ${node.id}`, () =>
+    emit.node("Mul", [withWeight(emit, mixed, value(weight)), emit.scalar(1 / rowsOf(x), "f32")]),
+  );
+  const matrix = shared(`matrix of linear batch norm ${node.id}`, () => {
+    const scale = emit.node("Mul", [value(gain), inverseDeviation(context, variance, node.attrs.epsilon)]);
+    return scaledRows(emit, value(weight), scale);
+  });
+  return { centre, matrix, bias: value(bias), mean, variance };
+}
+
+/** y, mean, variance. */
+export function lowerLinearBatchNorm(context: Context, node: Node<"linearBatchNorm">): Name[] {
+  const { emit, value } = context;
+  const { centre, matrix, bias, mean, variance } = linearBatchNorm(context, node);
+  const y = emit.node("Gemm", [centre, matrix, bias], { transB: 1 });
   const row = emit.node("Unsqueeze", [mean, emit.ints([0])]);
-  const meanOut = emit.node("Reshape", [emit.node("Gemm", [row, value(weight)], { transB: 1 }), emit.ints([-1])]);
+  const weight = value(node.inputs[1] as Tensor);
+  const meanOut = emit.node("Reshape", [emit.node("Gemm", [row, weight], { transB: 1 }), emit.ints([-1])]);
   return [emit.node("Reshape", [y, emit.ints(node.shape)]), meanOut, variance];
+}
+
+/**
+ * The sum of two normalised linear maps, which is one product with both operands side by side: neither wide result is written. Undefined
+ * for other operands.
+ */
+export function lowerSumOfLinearBatchNorms(context: Context, { inputs, shape }: Tensor): Name | undefined {
+  const { emit } = context;
+  const [a, b] = inputs as [Tensor, Tensor];
+  if (!made(a, "linearBatchNorm") || !made(b, "linearBatchNorm")) return undefined;
+  const [left, right] = [linearBatchNorm(context, a), linearBatchNorm(context, b)];
+  const beside = (x: Name, y: Name): Name => emit.node("Concat", [x, y], { axis: 1 });
+  const bias = emit.node("Add", [left.bias, right.bias]);
+  const operands = [beside(left.centre, right.centre), beside(left.matrix, right.matrix), bias];
+  return emit.node("Reshape", [emit.node("Gemm", operands, { transB: 1 }), emit.ints(shape)]);
 }
 
 /**

@@ -7,8 +7,8 @@ import { elements, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
 
-/** Channels from which onnxruntime's kernels run at full speed. */
-const WIDE = 128;
+/** Channels from which onnxruntime's sums run at full speed, and its element-wise operations with a vector. */
+const [WIDE_SUM, WIDE] = [128, 1024];
 /** Partial sums of one reduction. */
 const PARTS = 64;
 /** Below this many elements the plain kernels are as good. */
@@ -27,7 +27,7 @@ export function columnSum(emit: Emitter, name: Name, rows: number, channels: num
     return emit.node("ReduceSum", [emit.node("Reshape", [name, emit.ints([rows, channels])]), emit.ints([0])], {
       keepdims: 0,
     });
-  const merged = powerOfTwo(rows, Math.max(1, WIDE / channels));
+  const merged = powerOfTwo(rows, Math.max(1, WIDE_SUM / channels));
   const parts = powerOfTwo(rows / merged, PARTS);
   const wide = emit.node("Reshape", [name, emit.ints([parts, rows / merged / parts, channels * merged])]);
   const partial = emit.node("ReduceSum", [wide, emit.ints([1])], { keepdims: 0 });
@@ -42,7 +42,7 @@ export function withVector(emit: Emitter, op: string, name: Name, shape: readonl
   const merged = powerOfTwo(rows, WIDE / channels);
   if (rows * channels < SMALL || merged === 1) return emit.node(op, [name, vector]);
   const wide = emit.node("Reshape", [name, emit.ints([rows / merged, channels * merged])]);
-  const repeated = emit.node("Concat", new Array<Name>(merged).fill(vector), { axis: 0 });
+  const repeated = emit.node("Tile", [vector, emit.ints([merged])]);
   return emit.node("Reshape", [emit.node(op, [wide, repeated]), emit.ints(shape)]);
 }
 

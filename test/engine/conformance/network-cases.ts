@@ -329,14 +329,27 @@ export const NETWORK = {
     const operands = [real(shape), real(vector), real(vector), real(vector, "positive"), real(shape)];
     return allOutputs(named(shape), "batchNormGrad", { epsilon: 1e-3 }, operands);
   }),
-  linearBatchNorm: LINEAR_NORMALISED.flatMap(([x, out]) => {
-    const operands = [real(x), real([out, x.at(-1) ?? 0]), real([out]), real([out])];
-    const [, gradients] = forward(`${named(x)} to ${out}`, operands, (...inputs) =>
-      node("linearBatchNorm", { epsilon: 1e-2 }, inputs),
-    );
-    const outputs = allOutputs(`${named(x)} to ${out}`, "linearBatchNorm", { epsilon: 1e-2 }, operands, 1e-4);
-    return gradients ? [...outputs, { ...gradients, tolerance: 1e-4 }] : outputs;
-  }),
+  linearBatchNorm: [
+    ...LINEAR_NORMALISED.flatMap(([x, out]) => {
+      const operands = [real(x), real([out, x.at(-1) ?? 0]), real([out]), real([out])];
+      const [, gradients] = forward(`${named(x)} to ${out}`, operands, (...inputs) =>
+        node("linearBatchNorm", { epsilon: 1e-2 }, inputs),
+      );
+      const outputs = allOutputs(`${named(x)} to ${out}`, "linearBatchNorm", { epsilon: 1e-2 }, operands, 1e-4);
+      return gradients ? [...outputs, { ...gradients, tolerance: 1e-4 }] : outputs;
+    }),
+    {
+      name: "the sum of two",
+      operands: [real([40, 8]), real([32, 8]), real([40, 16]), real([32, 16]), real([32]), real([32])],
+      build: (a, left, b, right, gain, bias) => {
+        const of = (x: Tensor | undefined, weight: Tensor | undefined) =>
+          g.linearBatchNorm(x as Tensor, weight as Tensor, gain as Tensor, bias as Tensor, 1e-2);
+        const [one, other] = [of(a, left), of(b, right)];
+        return [g.add(one.y, other.y), one.variance, other.mean];
+      },
+      tolerance: 1e-4,
+    } satisfies Case,
+  ],
   // The mean and the variance are the batch's own: an engine may rely on that.
   linearBatchNormGrad: LINEAR_NORMALISED.map(([x, out]) => ({
     name: `${named(x)} to ${out}, all outputs`,

@@ -22,4 +22,4 @@ export { openSharded } from "./sharded.ts";
 export { CONFIG_KEY, clipConfigSchema } from "./stored-config.ts";
 export type { StoredDType } from "./stored-dtypes.ts";
 export { type OfficialSource, storedTensors } from "./stored-tensors.ts";
-export type { TensorFile, TensorFormat, TensorInfo } from "./tensor-file.ts";
+export type { BoxFile, TensorFile, TensorFormat, TensorInfo } from "./tensor-file.ts";

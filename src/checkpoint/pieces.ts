@@ -10,13 +10,23 @@ import { mkdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
-import { elements, type HostTensor, hostArray, paste } from "../graph/index.ts";
+import {
+  commonPiece,
+  type DType,
+  elements,
+  type HostTensor,
+  hostArray,
+  isWithin,
+  type Piece,
+  paste,
+  wholePiece,
+} from "../graph/index.ts";
 import { writeFileAtomic } from "./atomic-write.ts";
 import { quote } from "./quote.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { streamSafetensors } from "./safetensors-stream.ts";
 import { NATURAL, STORED_BYTES, WRITTEN } from "./stored-dtypes.ts";
-import { named, type TensorFile, type TensorInfo } from "./tensor-file.ts";
+import { type BoxFile, named, type TensorInfo } from "./tensor-file.ts";
 
 /** A box of a tensor, whose elements are asked for when they are written. */
 export interface TensorPiece {
@@ -107,7 +117,7 @@ async function sizeOf(path: string, node: number): Promise<number> {
 }
 
 interface Box {
-  readonly file: TensorFile;
+  readonly file: BoxFile;
   readonly key: string;
   readonly start: readonly number[];
 }
@@ -123,9 +133,9 @@ interface Assembled extends TensorInfo {
  * @param path of its manifest
  * @throws one line that names the file, and the tensor that is incomplete, overlaps or lies outside its shape
  */
-export async function openPieces(path: string): Promise<TensorFile> {
+export async function openPieces(path: string): Promise<BoxFile> {
   const manifest = await readManifest(path);
-  const files: TensorFile[] = [];
+  const files: BoxFile[] = [];
   const close = async (): Promise<void> => {
     for (const file of files) await file.close();
   };
@@ -140,27 +150,47 @@ export async function openPieces(path: string): Promise<TensorFile> {
     await named(path, () => {
       for (const [name, tensor] of tensors) checkWhole(name, tensor);
     });
+    const readBox = async (tensor: string, box: Piece | undefined, as?: DType): Promise<HostTensor> => {
+      const found = tensors.get(tensor);
+      if (!found) throw new Error(`${path}: no tensor ${quote(tensor)}`);
+      return readFrom(found, box ?? wholePiece(found.shape), as, `${path}: tensor ${quote(tensor)}`);
+    };
     return {
       name: path,
       format: "safetensors",
       size: files.reduce((sum, { size }) => sum + size, 0),
       metadata: new Map([["step", String(manifest.step)]]),
       tensors,
-      read: async (tensor, as) => {
-        const found = tensors.get(tensor);
-        if (!found) throw new Error(`${path}: no tensor ${quote(tensor)}`);
-        const { shape, boxes, dtype: stored } = found;
-        const dtype = as ?? NATURAL[stored] ?? "f32";
-        const whole = { dtype, shape, data: hostArray(dtype, elements(shape)) };
-        for (const { file, key, start } of boxes) paste(whole, await file.read(key, dtype), start);
-        return whole;
-      },
+      read: (tensor, as) => readBox(tensor, undefined, as),
+      readBox,
       close,
     };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** A box of a tensor, from those boxes that have something of it. */
+async function readFrom(
+  { shape, boxes, box: size, dtype: stored }: Assembled,
+  box: Piece,
+  as: DType | undefined,
+  name: string,
+): Promise<HostTensor> {
+  if (!isWithin(box, shape))
+    throw new Error(`${name}: a box of [${box.shape}] at [${box.start}] is not within [${shape}]`);
+  const dtype = as ?? NATURAL[stored] ?? "f32";
+  const whole = { dtype, shape: box.shape, data: hostArray(dtype, elements(box.shape)) };
+  const relative = (place: readonly number[], to: readonly number[]) =>
+    place.map((from, axis) => from - (to[axis] ?? 0));
+  for (const { file, key, start } of boxes) {
+    const common = commonPiece(box, { start, shape: size });
+    if (!common) continue;
+    const inside = { start: relative(common.start, start), shape: common.shape };
+    paste(whole, await file.readBox(key, inside, dtype), relative(common.start, box.start));
+  }
+  return whole;
 }
 
 async function readManifest(path: string): Promise<z.infer<typeof manifestSchema>> {
@@ -178,7 +208,7 @@ function valid<T>(schema: z.ZodType<T>, value: unknown): T {
 }
 
 /** @throws one line that names the piece that is not described, or described otherwise than another of its tensor */
-function addPieces(file: TensorFile, tensors: Map<string, Assembled>): void {
+function addPieces(file: BoxFile, tensors: Map<string, Assembled>): void {
   const table = new Map(Object.entries(valid(piecesSchema, JSON.parse(file.metadata.get(PIECES_KEY) ?? "null"))));
   if (table.size !== file.tensors.size)
     throw new Error(`${PIECES_KEY} describes ${table.size} pieces, there are ${file.tensors.size}`);

@@ -1,5 +1,5 @@
 /** Tensors by name in a file, whatever its format. */
-import type { DType, HostTensor } from "../graph/index.ts";
+import type { DType, HostTensor, Piece } from "../graph/index.ts";
 import { quote } from "./quote.ts";
 import { decodeElements, NATURAL, type StoredDType } from "./stored-dtypes.ts";
 
@@ -29,8 +29,18 @@ export interface TensorFile {
   close(): Promise<void>;
 }
 
+/** A file of which boxes of tensors can be read. */
+export interface BoxFile extends TensorFile {
+  /**
+   * A box of a tensor, without reading more of it than the blocks of the file in which that stands.
+   * @throws as `read`, and if the box is not within the tensor
+   */
+  readBox(tensor: string, box: Piece, as?: DType): Promise<HostTensor>;
+}
+
 /**
- * Finds a tensor, lets `bytesOf` read its little-endian elements, and decodes them.
+ * Finds a tensor, lets `bytesOf` read its little-endian elements or those of a box of it, and decodes them.
+ * @param box where they are not all of it: the shape of what is read
  * @throws one line that names file and tensor
  */
 export async function readTensor<Info extends TensorInfo>(
@@ -39,6 +49,7 @@ export async function readTensor<Info extends TensorInfo>(
   name: string,
   as: DType | undefined,
   bytesOf: (info: Info) => Promise<Uint8Array>,
+  box?: readonly number[],
 ): Promise<HostTensor> {
   const info = tensors.get(name);
   if (!info) throw new Error(`${file}: no tensor ${quote(name)}`);
@@ -46,7 +57,7 @@ export async function readTensor<Info extends TensorInfo>(
   const dtype = as ?? NATURAL[from] ?? "f32";
   return named(`${file}: tensor ${quote(name)}`, async () => ({
     dtype,
-    shape,
+    shape: box ?? shape,
     data: decodeElements(await bytesOf(info), from, dtype),
   }));
 }

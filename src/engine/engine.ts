@@ -5,11 +5,13 @@ import {
   type HostTensor,
   isResizable,
   type Mesh,
+  type Piece,
   type ResizableGraph,
   type Sharding,
   sameShape,
   show,
   type TensorType,
+  wholePiece,
 } from "../graph/index.ts";
 
 /** Named tensors in the host's memory. */
@@ -117,17 +119,22 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/**
- * What a state begins with: values, which are copied, or functions that make one each. Those are called one after the other and their
- * arrays taken over, so that no more than one value is ever held twice.
- */
-export type StateValues = Readonly<Record<string, HostTensor | (() => HostTensor)>>;
+/** What a state begins with: values, which are copied, or such as are made one after the other. */
+export type StateValues = Readonly<Record<string, HostTensor | BoxedValue>>;
 
-/** All values at once. */
-export const allMade = (values: StateValues): HostTensors =>
-  Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [name, typeof value === "function" ? value() : value]),
-  );
+/**
+ * A value that is made or read when the state takes it, whole or, on a mesh, only what the devices of this process hold. Its arrays are
+ * taken over, so that no more than one value is ever held twice.
+ */
+export interface BoxedValue extends TensorType {
+  readBox(box: Piece): Promise<HostTensor>;
+}
+
+export const isBoxed = (value: HostTensor | BoxedValue): value is BoxedValue => "readBox" in value;
+
+/** One value, whole. */
+export const wholeValue = async (value: HostTensor | BoxedValue): Promise<HostTensor> =>
+  isBoxed(value) ? value.readBox(wholePiece(value.shape)) : value;
 
 /** For engines that compute in float32 alone. */
 export function refuseNarrowPrecision(engine: string, { precision = "float32" }: CompileOptions): void {

@@ -5,10 +5,13 @@ export { gradients, type PullbackOptions, pullback } from "./gradients.ts";
 export type { Graph } from "./graph.ts";
 export {
   axisSize,
+  boxRuns,
   checkMesh,
+  commonPiece,
   coordinate,
   cut,
   distinctPieces,
+  isWithin,
   MESH_AXES,
   type Mesh,
   type MeshAxis,
@@ -21,6 +24,7 @@ export {
   type Sharding,
   showMesh,
   WHOLE,
+  wholePiece,
 } from "./mesh.ts";
 export { inOrder } from "./order.ts";
 export { plainAttention } from "./plain-attention.ts";

@@ -101,11 +101,32 @@ export function distinctPieces(
   return [...found.values()];
 }
 
+/** All of a tensor. */
+export const wholePiece = (shape: readonly number[]): Piece => ({ start: shape.map(() => 0), shape });
+
+/** Whether a box lies within a tensor. */
+export const isWithin = ({ start, shape }: Piece, whole: readonly number[]): boolean =>
+  shape.length === whole.length &&
+  shape.every((size, axis) => {
+    const from = start[axis] ?? -1;
+    return Number.isSafeInteger(from) && from >= 0 && from + size <= (whole[axis] ?? 0);
+  });
+
+/** What two boxes of a tensor have in common; undefined where that is nothing. */
+export function commonPiece(one: Piece, other: Piece): Piece | undefined {
+  const start = one.start.map((from, axis) => Math.max(from, other.start[axis] ?? 0));
+  const end = one.start.map((from, axis) =>
+    Math.min(from + (one.shape[axis] ?? 0), (other.start[axis] ?? 0) + (other.shape[axis] ?? 0)),
+  );
+  const shape = end.map((to, axis) => to - (start[axis] ?? 0));
+  return shape.every((size) => size > 0) ? { start, shape } : undefined;
+}
+
 /** Copies a box out of a tensor; the tensor itself if that is all of it. */
 export function cut(tensor: HostTensor, { start, shape }: Piece): HostTensor {
   if (elements(shape) === elements(tensor.shape)) return tensor;
   const data = hostArray(tensor.dtype, elements(shape));
-  for (const { whole, part, length } of runs(tensor.shape, { start, shape }))
+  for (const { whole, part, length } of boxRuns(tensor.shape, { start, shape }))
     data.set(tensor.data.subarray(whole, whole + length), part);
   return { dtype: tensor.dtype, shape, data };
 }
@@ -113,22 +134,14 @@ export function cut(tensor: HostTensor, { start, shape }: Piece): HostTensor {
 /** Copies a box into a tensor. @throws one line if it does not fit in */
 export function paste(into: HostTensor, piece: HostTensor, start: readonly number[]): void {
   const { shape, data, dtype } = piece;
-  const fits =
-    dtype === into.dtype &&
-    shape.length === into.shape.length &&
-    data.length === elements(shape) &&
-    shape.every((size, axis) => {
-      const from = start[axis] ?? -1;
-      return Number.isSafeInteger(from) && from >= 0 && from + size <= (into.shape[axis] ?? 0);
-    });
-  if (!fits)
+  if (dtype !== into.dtype || data.length !== elements(shape) || !isWithin({ start, shape }, into.shape))
     throw new Error(`mesh: a piece ${dtype}[${shape}] at [${start}] is not within ${into.dtype}[${into.shape}]`);
-  for (const { whole, part, length } of runs(into.shape, { start, shape }))
+  for (const { whole, part, length } of boxRuns(into.shape, { start, shape }))
     into.data.set(data.subarray(part, part + length), whole);
 }
 
 /** Stretches of elements that stand together both in a tensor and in a box of it. */
-function* runs(
+export function* boxRuns(
   whole: readonly number[],
   { start, shape }: Piece,
 ): Generator<{ readonly whole: number; readonly part: number; readonly length: number }> {

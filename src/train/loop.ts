@@ -6,9 +6,9 @@ import {
   checkpointFile,
   checkpointSteps,
   type MetricsLine,
+  openCheckpoint,
   openMetrics,
   type RunFolder,
-  readCheckpoint,
   removeLeftovers,
   saveCheckpoint,
   savePieces,
@@ -79,7 +79,7 @@ async function trainOn(
   const { engine, group } = options;
   let step = latest ?? 0;
   let saved = step;
-  const initial = latest === undefined ? initialise(model, seed) : await readCheckpoint(run, latest);
+  const checkpoint = latest === undefined ? undefined : await openCheckpoint(run, latest);
   const trainer = await createTrainer(
     engine,
     {
@@ -94,8 +94,8 @@ async function trainOn(
       ...lock,
       fsdp: options.fsdp ?? recipe.fsdp ?? false,
     },
-    () => initial,
-  );
+    checkpoint ?? (() => initialise(model, seed)),
+  ).finally(() => checkpoint?.close());
   const log = group === undefined || group.node === 0 ? await openMetrics(folder, step) : undefined;
   const save = async (): Promise<void> => {
     await (group

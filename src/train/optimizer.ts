@@ -118,27 +118,6 @@ export function unpackMoments(groups: readonly Group[], state: Named<HostTensor>
   return Object.fromEntries(entries);
 }
 
-/** The reverse of `unpackMoments`, each made when it is asked for: of a group of one, the saved array itself. */
-export function packMoments(groups: readonly Group[], saved: Named<HostTensor>): Record<string, () => HostTensor> {
-  return Object.fromEntries(
-    groups.flatMap((group) => MOMENTS.map((moment) => [`${moment}.${group.name}`, () => packed(group, moment, saved)])),
-  );
-}
-
-function packed({ members, shape, length }: Group, moment: string, saved: Named<HostTensor>): HostTensor {
-  const parts = members.map(({ name, shape: own }) => {
-    const value = saved[`${moment}.${name}`];
-    if (!value || value.data.length !== elements(own))
-      throw new Error(`optimizer: expected ${moment}.${name} [${own}], got ${value ? `[${value.shape}]` : "nothing"}`);
-    return value;
-  });
-  const [only, another] = parts;
-  if (only && !another) return { ...only, shape };
-  const data = hostArray("f32", length);
-  for (const [i, { offset }] of members.entries()) data.set(parts[i]?.data ?? [], offset);
-  return { dtype: "f32", shape, data };
-}
-
 /**
  * The numbers of one update, worked out in double precision outside the graph and fed as scalars.
  * The moments are kept as sums, `M = beta M + g` and `V = beta V + g^2`, which saves two multiplications an element;

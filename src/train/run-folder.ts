@@ -13,6 +13,7 @@ import { mkdir, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import {
+  type BoxFile,
   clipConfigSchema,
   manifestPath,
   openPieces,
@@ -225,10 +226,12 @@ function firstNotFinite(tensors: HostTensors): string | undefined {
   return undefined;
 }
 
-/** A checkpoint with everything that training goes on from. @throws one line that names the file and the tensor */
-export async function readCheckpoint(run: RunFolder, step: number): Promise<Record<string, HostTensor>> {
-  return readTensors(checkpointFile(run.folder, step), (name) => name !== "");
-}
+/** Opens a checkpoint, with everything that training goes on from. @throws one line that names the file */
+export const openCheckpoint = (run: RunFolder, step: number): Promise<BoxFile> =>
+  openTensorFile(checkpointFile(run.folder, step));
+
+const openTensorFile = (path: string): Promise<BoxFile> =>
+  path.endsWith(".json") ? openPieces(path) : openSafetensors(path);
 
 export interface Weights {
   readonly step: number;
@@ -265,7 +268,7 @@ function fingerprintOf(step: number, weights: HostTensors): string {
 }
 
 async function readTensors(path: string, wanted: (name: string) => boolean): Promise<Record<string, HostTensor>> {
-  const file = await (path.endsWith(".json") ? openPieces(path) : openSafetensors(path));
+  const file = await openTensorFile(path);
   try {
     const tensors: Record<string, HostTensor> = {};
     for (const name of file.tensors.keys()) if (wanted(name)) tensors[name] = await file.read(name);

@@ -1,12 +1,5 @@
 import type { TensorPiece } from "../checkpoint/index.ts";
-import {
-  allMade,
-  type Engine,
-  type HostTensors,
-  type Precision,
-  type Program,
-  type StateValues,
-} from "../engine/engine.ts";
+import type { Engine, HostTensors, Precision, Program } from "../engine/engine.ts";
 import { axisSize, type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
@@ -23,10 +16,11 @@ import {
   stepGraph,
   type Tower,
 } from "./graphs.ts";
-import { type AdamW, type Group, momentTypes, packMoments, unpackMoments, updateScalars } from "./optimizer.ts";
+import { type AdamW, unpackMoments, updateScalars } from "./optimizer.ts";
 import { drawPatches, keptPatches } from "./patch-dropout.ts";
 import { ownPieces } from "./pieces.ts";
 import { trainingPlacements } from "./placements.ts";
+import { type SavedState, startingValues, zeros } from "./starting-values.ts";
 import { packsTexts, packTexts, ROW_BLOCK } from "./text-packing.ts";
 
 /** Pairs as the loader gives them. */
@@ -101,14 +95,11 @@ const CACHED_STEP = [
 /** Rows of the logits that GradCache has in memory at once. */
 const LOSS_ROWS = 1024;
 
-/**
- * @param initial parameters and running statistics, with moments (as `read` gives them) where training goes on; what a function gives is
- *   taken over, where tensors given are copied
- */
+/** @param initial parameters and running statistics, with moments (as `read` gives them) where training goes on: see `startingValues` */
 export async function createTrainer(
   engine: Engine,
   options: TrainerOptions,
-  initial: HostTensors | (() => HostTensors),
+  initial: HostTensors | (() => HostTensors) | SavedState,
 ): Promise<Trainer> {
   const { config, adam, batch, microBatch = batch, checkpointActivations = false } = options;
   const { patchDropout = 0, seed = 0, precision = "float32", lock, fsdp = false } = options;
@@ -136,7 +127,7 @@ export async function createTrainer(
   // On a mesh a kept row may stand on another device than its text.
   const packs = packsTexts(config) && !spread;
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
-  const values = startingValues(initial, kept, groups);
+  const values = startingValues(initial, { ...parameters, ...buffers }, groups);
   const sums = microBatch < batch ? zeros(accumulated) : {};
   const state = await engine.createState({ ...values, ...sums }, spread?.shardings);
 
@@ -329,24 +320,6 @@ const scalar = (values: HostTensors, name: string): number => named(values, name
 
 const zerosLike = (shape: readonly number[]): HostTensor =>
   hostTensor("f32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
-
-function zeros(types: Readonly<Record<string, TensorType>>): StateValues {
-  return Object.fromEntries(Object.entries(types).map(([name, { shape }]) => [name, () => zerosLike(shape)]));
-}
-
-/** What the state holds of parameters, running statistics and moments before the first step. */
-function startingValues(
-  initial: HostTensors | (() => HostTensors),
-  kept: readonly string[],
-  groups: readonly Group[],
-): StateValues {
-  const given = typeof initial === "function" ? initial() : initial;
-  const goesOn = Object.keys(given).some((name) => name.startsWith("moment1."));
-  const own = Object.fromEntries(kept.map((name) => [name, () => named(given, name)]));
-  const saved = { ...own, ...(goesOn ? packMoments(groups, given) : {}) };
-  const values = typeof initial === "function" ? saved : allMade(saved);
-  return goesOn ? values : { ...values, ...zeros(momentTypes(groups)) };
-}
 
 function addTo(sum: HostTensor, more: HostTensor): void {
   for (let i = 0; i < sum.data.length; i++) sum.data[i] = (sum.data[i] ?? 0) + (more.data[i] ?? 0);

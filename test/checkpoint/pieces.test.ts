@@ -1,11 +1,12 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, type FileHandle, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   manifestPath,
   openPieces,
+  openSafetensors,
   type TensorPiece,
   writeManifest,
   writePieces,
@@ -22,8 +23,12 @@ import {
 } from "../../src/graph/index.ts";
 
 let place: string;
+let handles: FileHandle;
 beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "clip-ts-pieces-"));
+  const file = await open(import.meta.filename);
+  handles = Object.getPrototypeOf(file);
+  await file.close();
 });
 afterAll(() => rm(place, { recursive: true }));
 
@@ -52,6 +57,19 @@ function ownPieces(mesh: Mesh, node: number, nodes: number): TensorPiece[] {
         : [],
     ),
   );
+}
+
+const viewed = ({ buffer, byteOffset, byteLength }: NodeJS.ArrayBufferView): Buffer =>
+  Buffer.from(buffer as ArrayBuffer, byteOffset, byteLength);
+
+/** Counts what is read of files from here on. @returns ends it and tells */
+function countBytesRead(): () => Promise<number> {
+  const reading = vi.spyOn(handles, "read");
+  return async () => {
+    const read = await Promise.all(reading.mock.results.map(({ value }) => value));
+    reading.mockRestore();
+    return read.reduce((sum: number, { bytesRead }) => sum + bytesRead, 0);
+  };
 }
 
 let folders = 0;
@@ -85,6 +103,56 @@ describe("a checkpoint in pieces", () => {
       const read = await readAll(await written(mesh, nodes));
       expect(Object.keys(read).sort()).toEqual(Object.keys(values).sort());
       for (const [name, value] of Object.entries(values)) expect(read[name], name).toEqual(value);
+    }
+  });
+
+  it("gives any box, whatever mesh wrote it and whatever mesh asks for it", async () => {
+    const meshes = [{}, { data: 4 }, { data: 2, model: 2 }, { data: 8, model: 1 }] as const;
+    for (const writing of meshes) {
+      const file = await openPieces(await written(writing, 1));
+      for (const asking of meshes)
+        for (const [name, { value, sharding }] of Object.entries(TENSORS))
+          for (const { piece } of distinctPieces(value.shape, sharding, asking))
+            expect(await file.readBox(name, piece), name).toEqual(cut(value, piece));
+      await expect(file.readBox("rows", { start: [7, 0], shape: [2, 3] })).rejects.toThrow(
+        /manifest\.json: tensor "rows": a box of \[2,3\] at \[7,0\] is not within \[8,3\]/,
+      );
+      await file.close();
+    }
+  });
+
+  it("gives a node what its devices hold without reading the rest", async () => {
+    const mesh = { data: 4 };
+    const [large, row] = [counting([16, 4096]), 4096 * 4];
+    const pieces = distinctPieces(large.shape, [["data"]], mesh);
+    const folder = join(place, `step-${++folders}`);
+    for (const node of [0, 1])
+      await writePieces(
+        folder,
+        node,
+        2,
+        pieces
+          .slice(2 * node, 2 * node + 2)
+          .map(({ piece }) => ({ name: "w", whole: large.shape, ...piece, value: async () => cut(large, piece) })),
+      );
+    const apart = await openPieces(await writeManifest(folder, 1, 2));
+    const path = join(place, "whole.safetensors");
+    await writeSafetensors(path, { w: large });
+    const together = await openSafetensors(path);
+    for (const file of [apart, together]) {
+      // As it was written; on twice as many nodes; a part of the columns; all of it.
+      for (const [start, shape, bytes] of [
+        [[4, 0], [4, 4096], 4 * row],
+        [[2, 0], [2, 4096], 2 * row],
+        [[0, 2048], [16, 2048], (16 * row) / 2],
+        [[0, 0], [16, 4096], 16 * row],
+      ] as const) {
+        const counted = countBytesRead();
+        const { data } = await file.readBox("w", { start, shape });
+        expect(await counted()).toBe(bytes);
+        expect(Buffer.compare(viewed(data), viewed(cut(large, { start, shape }).data))).toBe(0);
+      }
+      await file.close();
     }
   });
 

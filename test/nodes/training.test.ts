@@ -19,11 +19,10 @@ import {
   createRunFolder,
   openRunFolder,
   type RunFolder,
-  readCheckpoint,
   readMetrics,
 } from "../../src/train/run-folder.ts";
 import { tokenizerOf } from "../../src/train/vocabulary.ts";
-import { drawPairs, MICRO_VIT, microRecipe } from "../train/micro.ts";
+import { drawPairs, MICRO_VIT, microRecipe, readCheckpoint } from "../train/micro.ts";
 import { freePort } from "./free-port.ts";
 
 const MEMBER = fileURLToPath(new URL("./train-member.mjs", import.meta.url));

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { Random } from "../../src/data/index.ts";
 import type { HostTensors } from "../../src/engine/engine.ts";
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
-import type { HostArray, Mesh, Sharding } from "../../src/graph/index.ts";
+import type { HostArray, Mesh, Piece, Sharding } from "../../src/graph/index.ts";
 import { cut, distinctPieces, elements, hostTensor, showMesh } from "../../src/graph/index.ts";
 import { type ClipConfig, initialise, parameterShapes } from "../../src/model/index.ts";
 import { stateOf, stepGraph } from "../../src/train/graphs.ts";
@@ -142,7 +142,7 @@ it("micro-batches on a mesh are the whole batch on one device", async () => {
   }
 });
 
-it("a state gives each box that its devices hold, and refuses any other", async () => {
+it("a state takes and gives each box that its devices hold, and refuses any other", async () => {
   const mesh: Mesh = { data: 2, model: 2 };
   const engine = await createPjrtEngine({ plugin: pluginPath(), mesh });
   try {
@@ -152,7 +152,15 @@ it("a state gives each box that its devices hold, and refuses any other", async 
       Float32Array.from({ length: 24 }, (_, i) => i),
     );
     for (const sharding of [[["data"], ["model"]], [["model"]], []] satisfies Sharding[]) {
-      const state = await engine.createState({ w }, { w: sharding });
+      const asked: Piece[] = [];
+      const readBox = async (box: Piece) => {
+        asked.push(box);
+        return cut(w, box);
+      };
+      const state = await engine.createState({ w: { dtype: "f32", shape: w.shape, readBox } }, { w: sharding });
+      expect(asked).toEqual(distinctPieces(w.shape, sharding, mesh).map(({ piece }) => piece));
+      const failing = { dtype: "f32", shape: w.shape, readBox: () => Promise.reject(new Error("is damaged")) } as const;
+      await expect(engine.createState({ w, failing }, { w: sharding })).rejects.toThrow("is damaged");
       for (const { piece } of distinctPieces(w.shape, sharding, mesh))
         expect(await state.readPiece?.("w", piece.start)).toEqual(cut(w, piece));
       await expect(state.readPiece?.("w", [1, 0])).rejects.toThrow("no device of this process holds w at [1,0]");

@@ -13,11 +13,10 @@ import {
   createRunFolder,
   openRunFolder,
   type RunFolder,
-  readCheckpoint,
   removeIfUnused,
 } from "../../src/train/run-folder.ts";
 import { tokenizerOf } from "../../src/train/vocabulary.ts";
-import { drawPairs, MICRO_RESNET, MICRO_VIT, microRecipe } from "./micro.ts";
+import { drawPairs, MICRO_RESNET, MICRO_VIT, microRecipe, readCheckpoint } from "./micro.ts";
 
 let place: string;
 let table: string;

@@ -2,8 +2,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
+import type { HostTensor } from "../../src/graph/index.ts";
 import { type ClipConfig, SIGLIP_VISION } from "../../src/model/index.ts";
 import type { Recipe } from "../../src/train/recipe.ts";
+import { openCheckpoint, type RunFolder } from "../../src/train/run-folder.ts";
 
 export const COLOURS = {
   red: "#d22",
@@ -76,4 +78,16 @@ export function microRecipe(table: string, changes: Partial<Recipe> = {}): Recip
     keepCheckpoints: 2,
     ...changes,
   };
+}
+
+/** All tensors of a checkpoint. */
+export async function readCheckpoint(run: RunFolder, step: number): Promise<Record<string, HostTensor>> {
+  const file = await openCheckpoint(run, step);
+  try {
+    const tensors: Record<string, HostTensor> = {};
+    for (const name of file.tensors.keys()) tensors[name] = await file.read(name);
+    return tensors;
+  } finally {
+    await file.close();
+  }
 }

@@ -26,6 +26,7 @@ import {
   type StateValues,
   type StoredTensors,
   splitOutputs,
+  wholeValue,
 } from "../engine.ts";
 import { compiledPerSize } from "../per-size.ts";
 import { blockOf, blockProbe } from "./channel-blocks.ts";
@@ -160,9 +161,9 @@ async function createState(channel: Channel, values: StateValues): Promise<OnnxS
   const types: Record<string, TensorType> = {};
   try {
     for (const [name, value] of Object.entries(values)) {
-      const made = typeof value === "function" ? value() : value;
+      const made = await wholeValue(value);
       types[name] = { dtype: made.dtype, shape: made.shape };
-      await channel.call("addEntry", { state: id, name, value: made }, typeof value === "function" ? own(made) : []);
+      await channel.call("addEntry", { state: id, name, value: made }, made === value ? [] : own(made));
     }
   } catch (error) {
     await channel.call("closeState", id);

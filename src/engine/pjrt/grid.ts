@@ -18,6 +18,7 @@ import {
   type TensorType,
   WHOLE,
 } from "../../graph/index.ts";
+import type { BoxedValue } from "../engine.ts";
 import type { Client, Device, DeviceBuffer } from "./client.ts";
 
 export interface Grid {
@@ -99,6 +100,30 @@ export function spread(
     sharding,
     pieces: pieces.map((piece, i) => client.upload(piece, grid.devices[i])),
   };
+}
+
+/** Copies a value to a grid, of which no more is read than the devices of this process hold, each box once. */
+export async function spreadBoxes(
+  client: Client,
+  grid: Grid,
+  { dtype, shape, readBox }: BoxedValue,
+  sharding: Sharding = WHOLE,
+): Promise<Spread> {
+  const places = piecesOn(grid, shape, sharding);
+  const pieces: DeviceBuffer[] = [];
+  try {
+    // One box after the other, each for all devices that hold it.
+    for (const [first, piece] of places.entries()) {
+      if (pieces[first]) continue;
+      const box = await readBox(piece);
+      for (const [device, { start }] of places.entries())
+        if (start.join() === piece.start.join()) pieces[device] = client.upload(box, grid.devices[device]);
+    }
+  } catch (error) {
+    for (const piece of pieces) if (piece) client.destroy(piece);
+    throw error;
+  }
+  return { type: { dtype, shape }, sharding, pieces };
 }
 
 /** What this process holds of a tensor, each piece once. */

@@ -63,7 +63,9 @@ export async function createPjrtEngine(engineOptions: PjrtEngineOptions): Promis
     ...(grid && { mesh: grid.mesh, rows: grid.rows }),
     compile: (graph, compileOptions) => during(runtime, () => compileProgram(runtime, graph, compileOptions)),
     createState: (values, shardings) =>
-      during(runtime, () => new PjrtState(runtime, (shardings && grid) ?? gridOfOne(client.first), values, shardings)),
+      during(runtime, () =>
+        PjrtState.create(runtime, (shardings && grid) ?? gridOfOne(client.first), values, shardings),
+      ),
     close: async () => {
       if (!runtime.open) return;
       runtime.open = false;

@@ -1,7 +1,7 @@
 import { type HostTensor, sameShape, show, type TensorType } from "../../graph/index.ts";
-import type { HostTensors, Shardings, State, StateValues } from "../engine.ts";
+import { type HostTensors, isBoxed, type Shardings, type State, type StateValues } from "../engine.ts";
 import type { Client } from "./client.ts";
-import { type Grid, gather, heldPieces, type Spread, spread } from "./grid.ts";
+import { type Grid, gather, heldPieces, type Spread, spread, spreadBoxes } from "./grid.ts";
 import { during, type Runtime } from "./runtime.ts";
 
 /** Values on devices, by name. */
@@ -13,17 +13,34 @@ export class PjrtState implements State {
   #lost: string | undefined;
   #judged: Promise<void> = Promise.resolve();
 
-  constructor(runtime: Runtime, grid: Grid, values: StateValues, shardings: Shardings = {}) {
+  private constructor(runtime: Runtime, grid: Grid) {
     this.client = runtime.client;
     this.grid = grid;
     this.#runtime = runtime;
     this.#entries = new Map();
-    // One after the other, so that the host never holds all that are made for this.
-    for (const [name, value] of Object.entries(values)) {
-      const made = typeof value === "function" ? value() : value;
-      this.#entries.set(name, spread(this.client, grid, made, shardings[name]));
-    }
     runtime.holders.add(this);
+  }
+
+  static async create(
+    runtime: Runtime,
+    grid: Grid,
+    values: StateValues,
+    shardings: Shardings = {},
+  ): Promise<PjrtState> {
+    const state = new PjrtState(runtime, grid);
+    try {
+      // One after the other, so that the host never holds all that are made for this.
+      for (const [name, value] of Object.entries(values)) {
+        const held = isBoxed(value)
+          ? await spreadBoxes(runtime.client, grid, value, shardings[name])
+          : spread(runtime.client, grid, value, shardings[name]);
+        state.#entries.set(name, held);
+      }
+    } catch (error) {
+      state.release();
+      throw error;
+    }
+    return state;
   }
 
   get names(): readonly string[] {

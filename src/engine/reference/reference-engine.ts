@@ -13,7 +13,6 @@ import {
   type Tensor,
 } from "../../graph/index.ts";
 import {
-  allMade,
   checkInputs,
   type Engine,
   type HostTensors,
@@ -22,6 +21,7 @@ import {
   refuseNarrowPrecision,
   type State,
   splitOutputs,
+  wholeValue,
 } from "../engine.ts";
 import { KERNELS, runKernel } from "./kernels.ts";
 
@@ -35,7 +35,11 @@ export function createReferenceEngine(): Engine {
       const { state = [], constants = {} } = options;
       return referenceProgram(engine, graph, state, isStored(constants) ? await constants.read() : constants);
     },
-    createState: async (values) => new ReferenceState(allMade(values)),
+    createState: async (values) => {
+      const made: Record<string, HostTensor> = {};
+      for (const [name, value] of Object.entries(values)) made[name] = await wholeValue(value);
+      return new ReferenceState(made);
+    },
     close: async () => {
       engine.open = false;
     },

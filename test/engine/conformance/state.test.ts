@@ -1,6 +1,6 @@
 /** What every engine promises about values that stay with it from one run to the next. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Engine, State } from "../../../src/engine/engine.ts";
+import type { BoxedValue, Engine, State } from "../../../src/engine/engine.ts";
 import type { HostTensor } from "../../../src/graph/index.ts";
 import * as g from "../../../src/graph/index.ts";
 import { ENGINES } from "./engines.ts";
@@ -184,10 +184,15 @@ for (const { name, create } of ENGINES)
     it("begins with values that are made one after the other, whatever memory they share with others", async () => {
       const shared = Float32Array.of(1, 2, 3, 4);
       const asked: string[] = [];
-      const made = (entry: string, value: g.HostTensor) => (): g.HostTensor => {
-        asked.push(entry);
-        return value;
-      };
+      const made = (entry: string, value: g.HostTensor): BoxedValue => ({
+        dtype: value.dtype,
+        shape: value.shape,
+        readBox: async (box) => {
+          expect(box).toEqual(g.wholePiece(value.shape));
+          asked.push(entry);
+          return value;
+        },
+      });
       const state = await engine.createState({
         first: made("first", { dtype: "f32", shape: [2], data: shared.subarray(0, 2) }),
         second: made("second", { dtype: "f32", shape: [2], data: shared.subarray(2) }),
@@ -203,8 +208,9 @@ for (const { name, create } of ENGINES)
           ["given", 5, 6],
           ["alone", 7],
         ]);
-      const missing = (): g.HostTensor => {
-        throw new Error("there is none");
+      const missing: BoxedValue = {
+        ...made("missing", i32([], 1)),
+        readBox: () => Promise.reject(new Error("there is none")),
       };
       await expect(engine.createState({ first: f32([1], 1), missing })).rejects.toThrow("there is none");
       expect(await held(state, "given")).toEqual([5, 6]);

@@ -51,7 +51,7 @@ export interface Trainer {
    */
   step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
   /**
-   * On an engine that compiles for each size of texts: compiles beside the steps what they need for such tokens, [pairs, context] of one
+   * Where texts have several sizes, on an engine that compiles for each: compiles beside the steps what they need for such tokens, [pairs, context] of one
    * piece, one size after the other. What fails is said by the step that needs it.
    */
   readonly prepare?: (tokens: Int32Array) => Promise<void>;
@@ -126,6 +126,8 @@ export async function createTrainer(
   const whole: StepShape = { ...base, ...(spread && { placements: spread.parameters }) };
   // On a mesh a kept row may stand on another device than its text.
   const packs = packsTexts(config) && !spread;
+  // How long the longest text of all is, each of several processes would have to ask the others.
+  const cutsTexts = packsTexts(config) && ownRows.of === 1;
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
   const values = startingValues(initial, { ...parameters, ...buffers }, groups);
   const sums = microBatch < batch ? zeros(accumulated) : {};
@@ -151,8 +153,7 @@ export async function createTrainer(
 
   const textsOf = (tokens: Int32Array): HostTensors => {
     const context = config.text.contextLength;
-    // How long the longest text of all is, each of several processes would have to ask the others.
-    if (!packsTexts(config) || ownRows.of > 1) return { tokens: hostTensor("i32", [share.pairs, context], tokens) };
+    if (!cutsTexts) return { tokens: hostTensor("i32", [share.pairs, context], tokens) };
     const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context, engine.compilesPerSize);
     if (!packs) return { tokens: hostTensor("i32", [microBatch, length], cut) };
     return {
@@ -271,7 +272,7 @@ export async function createTrainer(
   };
 
   return {
-    ...(engine.compilesPerSize && { prepare }),
+    ...(cutsTexts && engine.compilesPerSize && { prepare }),
     async step(pieces, learningRate, step) {
       const [first] = pieces;
       if (!first || pieces.length !== batch / microBatch)

@@ -28,7 +28,7 @@ export interface Job {
   };
   /** For our loader. */
   readonly loader?: LoaderOptions;
-  /** The same pairs for PyTorch, which crops, draws captions and tokenizes them by itself. */
+  /** The same pairs for the peers, which crop, draw captions and tokenize them by themselves. */
   readonly pairs?: {
     readonly file: string;
     readonly size: number;

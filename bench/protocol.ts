@@ -10,7 +10,7 @@ export interface Prepared {
   readonly parameters: number;
   /** Seconds until the first step was done, compiling included. */
   readonly firstStep: number;
-  /** Seconds of compiling so far, for all lengths of text: on PyTorch's side what the steps of this took beyond a usual one. */
+  /** Seconds of compiling so far, for all lengths of text: on PyTorch's sides what the steps of this took beyond a usual one. */
   readonly compiling: number;
 }
 

@@ -55,22 +55,27 @@ export function spread(values: readonly number[]): Spread {
   return { median: (at(Math.floor(half)) + at(Math.ceil(half))) / 2, min: at(0), max: at(sorted.length - 1) };
 }
 
-const SIDE_TITLES: Readonly<Record<string, string>> = {
+export const SIDE_TITLES: Readonly<Record<string, string>> = {
   ours: "ours (onnxruntime)",
   xla: "ours (XLA)",
   "xla-bf16": "ours (XLA, bfloat16)",
   eager: "PyTorch eager",
   compiled: "PyTorch compiled",
   autocast: "PyTorch bfloat16 autocast",
+  jax: "JAX",
+  "jax-bf16": "JAX, bfloat16",
 };
 
 /** Which ratios stand in the table: like beside like. */
 const PAIRS = [
   ["ours", "eager"],
   ["ours", "compiled"],
+  ["ours", "jax"],
   ["xla", "eager"],
   ["xla", "compiled"],
+  ["xla", "jax"],
   ["xla-bf16", "autocast"],
+  ["xla-bf16", "jax-bf16"],
 ] as const;
 
 const MODE_TITLES: Readonly<Record<string, string>> = { data: "with its data", fixed: "bare step" };

@@ -1,5 +1,5 @@
 /**
- * Our training step beside PyTorch's, in one run on the same cores: each side is a process of its own, and they are
+ * Our training step beside PyTorch's and JAX's, in one run on the same cores: each side is a process of its own, and they are
  * measured in turns, a short block each, while the others wait. See README.md.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -8,12 +8,18 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { COMMON_FLAGS, command, listed, needPython, publish, root, runOf, say, sayIfBusy, whole } from "./command.ts";
 import { type Job, writeJob } from "./job.ts";
-import { type ModeResult, markdown, type Results, type Spread, spread, type WorkloadResult } from "./report.ts";
+import {
+  type ModeResult,
+  markdown,
+  type Results,
+  SIDE_TITLES,
+  type Spread,
+  spread,
+  type WorkloadResult,
+} from "./report.ts";
 import { type Measured, type Side, startSide } from "./side.ts";
 import { DEFAULT_WORKLOADS, type Mode, WORKLOADS, type Workload } from "./workloads.ts";
 
-/** Our own and, behind them, PyTorch's. */
-const SIDES = ["ours", "xla", "xla-bf16", "eager", "compiled", "autocast"];
 const DEFAULT_SIDES = ["ours", "eager", "compiled"];
 
 const { values: flags } = parseArgs({
@@ -32,7 +38,10 @@ const OURS: Readonly<Record<string, readonly string[]>> = {
   "xla-bf16": ["xla", "bfloat16"],
 };
 
-/** PyTorch gives large tensors back to the system otherwise, and is 1.3 to 1.7 times slower at these sizes. Our sides see to it themselves. */
+/** Sides of bench/python/peer.py. */
+const PEERS: readonly string[] = ["eager", "compiled", "autocast", "jax", "jax-bf16"];
+
+/** The peers give large tensors back to the system otherwise, and are 1.3 to 1.7 times slower at these sizes. Our sides see to it themselves. */
 const KEPT_MEMORY = {
   MALLOC_ARENA_MAX: "1",
   MALLOC_MMAP_THRESHOLD_: String(2 ** 34),
@@ -48,11 +57,12 @@ function start(side: string, jobPath: string, threads: number, folder: string): 
       args: [join(import.meta.dirname, "ours.js"), jobPath, ...own],
     });
   return startSide({
-    name: `PyTorch ${side}`,
+    name: SIDE_TITLES[side] ?? side,
     command: flags.python,
     args: [join(root, "bench", "python", "peer.py"), jobPath, side],
     env: {
       OMP_NUM_THREADS: String(threads),
+      NPROC: String(threads), // of XLA's, on the CPU
       ...KEPT_MEMORY,
       TORCHINDUCTOR_CACHE_DIR: join(folder, "inductor"), // new, so that compiling is measured
     },
@@ -157,7 +167,7 @@ async function alternate(
 async function main(): Promise<void> {
   const names = listed("workloads", flags.workloads, Object.keys(WORKLOADS));
   const options: Options = {
-    sides: listed("sides", flags.sides, SIDES),
+    sides: listed("sides", flags.sides, [...Object.keys(OURS), ...PEERS]),
     rounds: whole("rounds", flags.rounds),
     steps: flags.steps === undefined ? undefined : whole("steps", flags.steps),
     threads: whole("threads", flags.threads),

@@ -13,7 +13,7 @@ export interface Workload {
   readonly config: ClipConfig;
   readonly batch: number;
   readonly adam: AdamW;
-  /** Whose PyTorch code is beside ours. */
+  /** Whose PyTorch code is beside ours; in JAX it is our own. */
   readonly peer: "own" | "open_clip";
   /** Source, crops and vocabulary; without one there are fixed inputs only, with the official vocabulary. */
   readonly recipe?: Recipe;

@@ -59,8 +59,8 @@ for (const name of packages) {
 put("node_modules/vitest/package.json", JSON.stringify({ name: "vitest", type: "module", exports: "./index.js" }));
 put("node_modules/vitest/index.js", 'export * from "../../dist/bench/gpu/vitest.js";\n');
 put("package.json", JSON.stringify({ name: "clip-ts", version: versionOf(root), type: "module" }));
-for (const file of ["bench/gpu.sh", "bench/python/gpu_peer.py", "bench/python/clip_model.py", "LICENSE", "NOTICE"])
-  cpSync(join(root, file), join(folder, file));
+const peers = ["gpu_peer.py", "jax_model.py", "clip_model.py"].map((name) => `bench/python/${name}`);
+for (const file of ["bench/gpu.sh", ...peers, "LICENSE", "NOTICE"]) cpSync(join(root, file), join(folder, file));
 
 if (!values["no-node"]) {
   const binary = join(folder, "node");

@@ -34,9 +34,9 @@ def make_tokenizer(merges, context):
 
 
 class EmojiPairs:
-    def __init__(self, job, normalize):
+    def __init__(self, job):
         pairs, loader = job["pairs"], job["loader"]
-        self.batch, self.size, self.crop, self.normalize = job["batch"], loader["imageSize"], loader["cropScale"], normalize
+        self.batch, self.size, self.crop = job["batch"], loader["imageSize"], loader["cropScale"]
         self.concepts, self.drawings, self.templates = pairs["concepts"], pairs["drawings"], pairs["templates"]
         side = pairs["size"]
         self.pictures = torch.from_numpy(np.fromfile(pairs["file"], np.uint8).reshape(-1, side, side, 3))
@@ -48,13 +48,14 @@ class EmojiPairs:
                 raise ValueError(f"tokenizers differ: {text!r}: {ours} and {theirs}")
 
     def next(self):
+        """f32 pixels [batch, size, size, 3] from 0 to 255, i32 tokens [batch, longest]."""
         if len(self.left) < self.batch:
             self.left = self.random.sample(self.drawings, len(self.drawings))
         chosen, self.left = self.left[: self.batch], self.left[self.batch :]
         images = self.cropped(self.pictures[[drawing for drawing, _ in chosen]])
         captions = [self.caption(self.concepts[concept]) for _, concept in chosen]
         tokens = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(captions)]
-        return images, torch.tensor(tokens)
+        return images.permute(0, 2, 3, 1).numpy(), np.array(tokens, np.int32)
 
     def cropped(self, pictures):
         """Random squares, bilinear."""
@@ -65,7 +66,7 @@ class EmojiPairs:
         place[:, :, 2] = (torch.rand(batch, 2) * 2 - 1) * (1 - side)[:, None]
         grid = F.affine_grid(place, (batch, 3, self.size, self.size), align_corners=False)
         x = pictures.permute(0, 3, 1, 2).float()
-        return self.normalize(F.grid_sample(x, grid, padding_mode="border", align_corners=False))
+        return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
     def caption(self, concept):
         name, keywords, kind = concept["name"], concept["keywords"], self.random.random()

@@ -25,7 +25,7 @@ SMALL = {
 }
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 DEVIATION = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
-RATE, BETA1, BETA2, EPSILON, DECAY = 5e-4, 0.9, 0.98, 1e-6, 0.2
+RATE, ADAM = 5e-4, {"beta1": 0.9, "beta2": 0.98, "epsilon": 1e-6, "weightDecay": 0.2}
 
 
 def batches(config, batch):
@@ -38,111 +38,12 @@ def batches(config, batch):
         yield images, tokens
 
 
-def jax_side(config, batch, dtype):
+def jax_side(config, dtype):
     import jax
-    import jax.numpy as jnp
+    from jax_model import Trainer
 
-    random = np.random.default_rng(1)
-    normal = lambda deviation, *shape: (deviation * random.standard_normal(shape)).astype(np.float32)
-
-    def tower(width, layers):
-        attention, out = width**-0.5, width**-0.5 * (2 * layers) ** -0.5
-        block = lambda: {
-            "ln_1": (np.ones(width, np.float32), np.zeros(width, np.float32)),
-            "ln_2": (np.ones(width, np.float32), np.zeros(width, np.float32)),
-            "qkv": (normal(attention, width, 3 * width), np.zeros(3 * width, np.float32)),
-            "out": (normal(out, width, width), np.zeros(width, np.float32)),
-            "wide": (normal((2 * width) ** -0.5, width, 4 * width), np.zeros(4 * width, np.float32)),
-            "narrow": (normal(out, 4 * width, width), np.zeros(width, np.float32)),
-        }
-        return [block() for _ in range(layers)]
-
-    vision, text, embed = config["vision"], config["text"], config["embedDim"]
-    size, patch, vw, tw = config["imageSize"], vision["patchSize"], vision["width"], text["width"]
-    norm = lambda width: (np.ones(width, np.float32), np.zeros(width, np.float32))
-    parameters = {
-        "patches": normal(0.02, 3 * patch**2, vw),
-        "class": normal(vw**-0.5, vw),
-        "places": normal(vw**-0.5, (size // patch) ** 2 + 1, vw),
-        "ln_pre": norm(vw),
-        "vision": tower(vw, vision["layers"]),
-        "ln_post": norm(vw),
-        "vision_out": normal(vw**-0.5, vw, embed),
-        "tokens": normal(0.02, text["vocabSize"], tw),
-        "text_places": normal(0.01, text["contextLength"], tw),
-        "text": tower(tw, text["layers"]),
-        "ln_final": norm(tw),
-        "text_out": normal(tw**-0.5, tw, embed),
-        "scale": np.float32(math.log(1 / 0.07)),
-    }
-
-    def layer_norm(x, gain_bias):
-        x = x.astype(jnp.float32)
-        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-        return ((x - mean) * jax.lax.rsqrt(variance + 1e-5) * gain_bias[0] + gain_bias[1]).astype(dtype)
-
-    def linear(x, weight_bias):
-        return x.astype(dtype) @ weight_bias[0].astype(dtype) + weight_bias[1].astype(dtype)
-
-    def block(x, p, heads, causal):
-        width = x.shape[-1]
-        q, k, v = jnp.split(linear(layer_norm(x, p["ln_1"]), p["qkv"]), 3, -1)
-        split = lambda y: y.reshape(*y.shape[:2], heads, width // heads)
-        y = jax.nn.dot_product_attention(split(q), split(k), split(v), is_causal=causal)
-        x = x + linear(y.reshape(x.shape), p["out"])
-        y = linear(layer_norm(x, p["ln_2"]), p["wide"])
-        return x + linear(y * jax.nn.sigmoid(1.702 * y), p["narrow"])
-
-    def features(p, images, tokens):
-        x = (images.astype(jnp.float32) / 255 - MEAN) / DEVIATION
-        side = size // patch
-        x = x.reshape(batch, side, patch, side, patch, 3).transpose(0, 1, 3, 5, 2, 4).reshape(batch, side**2, -1)
-        x = x.astype(dtype) @ p["patches"].astype(dtype)
-        first = jnp.broadcast_to(p["class"].astype(dtype), (batch, 1, vw))
-        x = layer_norm(jnp.concatenate([first, x], 1) + p["places"].astype(dtype), p["ln_pre"])
-        for layer in p["vision"]:
-            x = block(x, layer, vision["heads"], False)
-        image = layer_norm(x[:, 0], p["ln_post"]) @ p["vision_out"].astype(dtype)
-        x = (p["tokens"][tokens] + p["text_places"]).astype(dtype)
-        for layer in p["text"]:
-            x = block(x, layer, text["heads"], True)
-        ends = x[jnp.arange(batch), tokens.argmax(-1)]
-        return image, layer_norm(ends, p["ln_final"]) @ p["text_out"].astype(dtype)
-
-    def loss_of(p, images, tokens):
-        unit = lambda x: x.astype(jnp.float32) / jnp.linalg.norm(x.astype(jnp.float32), axis=-1, keepdims=True)
-        image, texts = map(unit, features(p, images, tokens))
-        logits = jnp.exp(p["scale"]) * image @ texts.T
-        own = jnp.diagonal(logits)
-        return (2 * -own + jax.nn.logsumexp(logits, 1) + jax.nn.logsumexp(logits, 0)).mean() / 2
-
-    def step(state, images, tokens):
-        p, m, v, count = state
-        loss, gradients = jax.value_and_grad(loss_of)(p, images, tokens)
-        count = count + 1
-        m = jax.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, gradients)
-        v = jax.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, gradients)
-        to_m, to_v = 1 / (1 - BETA1**count), 1 / (1 - BETA2**count)
-
-        def updated(p, m, v):
-            decay = DECAY if p.ndim >= 2 else 0.0
-            return p - RATE * (m * to_m / (jnp.sqrt(v * to_v) + EPSILON) + decay * p)
-
-        p = jax.tree.map(updated, p, m, v)
-        p["scale"] = jnp.clip(p["scale"], 0, math.log(100))
-        return (p, m, v, count), loss
-
-    parameters = jax.tree.map(jnp.asarray, parameters)
-    zeros = lambda: jax.tree.map(jnp.zeros_like, parameters)
-    state = [(parameters, zeros(), zeros(), jnp.float32(0))]
-    compiled = jax.jit(step, donate_argnums=0)
-
-    def run(images, tokens):
-        state[0], loss = compiled(state[0], images, tokens)
-        return loss
-
-    count = sum(x.size for x in jax.tree.leaves(parameters))
-    return run, float, count, f"jax {jax.__version__} {jax.default_backend()}"
+    trainer = Trainer(config, ADAM, RATE, dtype)
+    return trainer.step, float, trainer.parameters, f"jax {jax.__version__} {jax.default_backend()}"
 
 
 def torch_side(config, batch, dtype, cpu):
@@ -157,8 +58,9 @@ def torch_side(config, batch, dtype, cpu):
     forward = model if cpu else torch.compile(model)
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     plain = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": DECAY}, {"params": plain, "weight_decay": 0.0}]
-    adam = torch.optim.AdamW(groups, lr=RATE, betas=(BETA1, BETA2), eps=EPSILON, fused=True)
+    groups = [{"params": decayed, "weight_decay": ADAM["weightDecay"]}, {"params": plain, "weight_decay": 0.0}]
+    betas = (ADAM["beta1"], ADAM["beta2"])
+    adam = torch.optim.AdamW(groups, lr=RATE, betas=betas, eps=ADAM["epsilon"], fused=True)
     mean, deviation = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (MEAN, DEVIATION))
     targets = torch.arange(batch, device=device)
 
@@ -190,7 +92,7 @@ def main():
     flags = parser.parse_args()
     config = SMALL if flags.small else CONFIG
     if flags.side == "jax":
-        run, value, parameters, engine = jax_side(config, flags.batch, flags.precision)
+        run, value, parameters, engine = jax_side(config, flags.precision)
     else:
         run, value, parameters, engine = torch_side(config, flags.batch, flags.precision, flags.cpu)
     inputs = list(batches(config, flags.batch))

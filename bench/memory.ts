@@ -9,7 +9,9 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createOnnxEngine } from "../src/engine/onnx/onnx-engine.ts";
+import { createPjrtEngine } from "../src/engine/pjrt/pjrt-engine.ts";
 import { type ClipConfig, CONFIGS, initialise } from "../src/model/index.ts";
+import { choosePlugin } from "../src/plugins/index.ts";
 import { PAPER_ADAM } from "../src/train/recipe.ts";
 import { createTrainer, type PairBatch, type TrainerOptions } from "../src/train/trainer.ts";
 import { listed, say, whole } from "./command.ts";
@@ -22,7 +24,15 @@ interface Case {
 
 const B32: Case = { config: CONFIGS["ViT-B/32"], batch: 32 };
 const B16: Case = { config: CONFIGS["ViT-B/16"], batch: 32 };
-const DEEP: Case = { ...B32, config: { ...B32.config, vision: { ...CONFIGS["ViT-B/32"].vision, layers: 24 } } };
+/** 24 blocks, 512 wide, on 197 tokens; the text tower is small. */
+const DEEP: Case = {
+  config: {
+    ...CONFIGS["emoji-vit"],
+    imageSize: 224,
+    vision: { ...CONFIGS["ViT-B/16"].vision, width: 512, layers: 24, heads: 8 },
+  },
+  batch: 16,
+};
 const checkpointed = (one: Case): Case => ({ ...one, options: { ...one.options, checkpointActivations: true } });
 const dropped = (one: Case, patchDropout: number): Case => ({ ...one, options: { ...one.options, patchDropout } });
 const pieced = (one: Case, microBatch: number): Case => ({ ...one, options: { ...one.options, microBatch } });
@@ -68,11 +78,11 @@ const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
 const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-async function measure(name: string, steps: number): Promise<void> {
+async function measure(name: string, engineName: string, steps: number): Promise<void> {
   const one = CASES[name];
   if (!one) throw new Error(`no case ${name}`);
   const { config, batch, options } = one;
-  const engine = await createOnnxEngine();
+  const engine = engineName === "onnx" ? await createOnnxEngine() : await createPjrtEngine(await choosePlugin("cpu"));
   const trainer = await createTrainer(engine, { config, adam: PAPER_ADAM.vit, batch, ...options }, () =>
     initialise(config, 0),
   );
@@ -95,7 +105,7 @@ async function measure(name: string, steps: number): Promise<void> {
     `peak ${gigabytes(peak())}, ${gigabytes(first)} after the first step, ${gigabytes(created)} when created`,
     `compiled in ${trainer.compileSeconds().toFixed(1)} s; loss ${loss.toFixed(5)}`,
   ];
-  process.stdout.write(`${name}: ${lines.join("; ")}\n`);
+  process.stdout.write(`${name}, ${engineName}: ${lines.join("; ")}\n`);
   process.exit();
 }
 
@@ -103,14 +113,16 @@ const { values: flags } = parseArgs({
   options: {
     cases: { type: "string", default: "vit-b-32,vit-b-32-checkpointed" },
     steps: { type: "string", default: "3" },
+    engine: { type: "string", default: "onnx" },
     only: { type: "string" },
   },
 });
 const steps = whole("steps", flags.steps);
+const [engine = "onnx"] = listed("engine", flags.engine, ["onnx", "xla-cpu"]);
 if (flags.only === undefined)
   for (const name of listed("cases", flags.cases, Object.keys(CASES))) {
-    const args = [fileURLToPath(import.meta.url), "--only", name, "--steps", flags.steps];
+    const args = [fileURLToPath(import.meta.url), "--only", name, "--engine", engine, "--steps", flags.steps];
     const { status } = spawnSync(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
     if (status !== 0) say(`${name}: ended with ${status}`);
   }
-else await measure(flags.only, steps);
+else await measure(flags.only, engine, steps);

@@ -17,26 +17,36 @@ export function inverseDct(block: usize, quant: usize, between: usize, out: usiz
   for (let i: usize = 0; i < 128; i += 16)
     v128.store(between + i, i16x8.mul(v128.load(block + i), v128.load(quant + i)));
   clear(block);
-  transformAndTranspose(between, 11);
-  transformAndTranspose(between, 18);
+  transformAndTranspose(between, 1 << (DESCALE - 1));
+  transformAndTranspose(between, 1 << (DESCALE + REST - 1));
   const middle = i8x16.splat(-128);
   for (let y: usize = 0; y < 8; y += 2) {
-    const rows = i8x16.narrow_i16x8_s(v128.load(between + (y << 4)), v128.load(between + (y << 4), 16));
-    const bytes = v128.xor(rows, middle);
+    const upper = i16x8.shr_s(v128.load(between + (y << 4)), REST);
+    const lower = i16x8.shr_s(v128.load(between + (y << 4), 16), REST);
+    const bytes = v128.xor(i8x16.narrow_i16x8_s(upper, lower), middle);
     v128.store64_lane(out, bytes, 0);
     v128.store64_lane(out + <usize>stride, bytes, 1);
     out += <usize>(stride << 1);
   }
 }
 
+/**
+ * The first pass ends with a shift by 11, the second by 18: so that both are the same code with a constant, which is a fourth of
+ * the instructions of a variable, the second's rest is left to what follows. Only values that are cut off anyway saturate before.
+ */
+const DESCALE: i32 = 11;
+const REST: i32 = 7;
+
 /** Sums and differences of the even and the odd part, descaled to 16 bits. */
-function descaled(a: v128, b: v128, shift: i32): v128 {
-  const half = i32x4.splat(1 << (shift - 1));
-  return i16x8.narrow_i32x4_s(i32x4.shr_s(i32x4.add(a, half), shift), i32x4.shr_s(i32x4.add(b, half), shift));
+function descaled(a: v128, b: v128): v128 {
+  return i16x8.narrow_i32x4_s(i32x4.shr_s(a, DESCALE), i32x4.shr_s(b, DESCALE));
 }
 
-/** One dimension of the inverse DCT (Loeffler, Ligtenberg, Moschytz 1989, 13 fractional bits) down the columns of 8 x 8. */
-function transformAndTranspose(at: usize, shift: i32): void {
+/**
+ * One dimension of the inverse DCT (Loeffler, Ligtenberg, Moschytz 1989, 13 fractional bits) down the columns of 8 x 8.
+ * @param rounding what is added before the shifts, half of the last bit that is kept
+ */
+function transformAndTranspose(at: usize, rounding: i32): void {
   const in0 = v128.load(at);
   const in1 = v128.load(at, 16);
   const in2 = v128.load(at, 32);
@@ -57,10 +67,12 @@ function transformAndTranspose(at: usize, shift: i32): void {
   const t2h = i32x4.dot_i16x8_s(e1, k2);
   const sum = i16x8.add(in0, in4);
   const dif = i16x8.sub(in0, in4);
-  const t0l = i32x4.shl(i32x4.extend_low_i16x8_s(sum), 13);
-  const t0h = i32x4.shl(i32x4.extend_high_i16x8_s(sum), 13);
-  const t1l = i32x4.shl(i32x4.extend_low_i16x8_s(dif), 13);
-  const t1h = i32x4.shl(i32x4.extend_high_i16x8_s(dif), 13);
+  // Each result contains one of these.
+  const half = i32x4.splat(rounding);
+  const t0l = i32x4.add(i32x4.shl(i32x4.extend_low_i16x8_s(sum), 13), half);
+  const t0h = i32x4.add(i32x4.shl(i32x4.extend_high_i16x8_s(sum), 13), half);
+  const t1l = i32x4.add(i32x4.shl(i32x4.extend_low_i16x8_s(dif), 13), half);
+  const t1h = i32x4.add(i32x4.shl(i32x4.extend_high_i16x8_s(dif), 13), half);
   const a0l = i32x4.add(t0l, t3l);
   const a0h = i32x4.add(t0h, t3h);
   const a3l = i32x4.sub(t0l, t3l);
@@ -99,14 +111,14 @@ function transformAndTranspose(at: usize, shift: i32): void {
   const o2l = i32x4.add(i32x4.dot_i16x8_s(p53l, k33), z3l);
   const o2h = i32x4.add(i32x4.dot_i16x8_s(p53h, k33), z3h);
 
-  const r0 = descaled(i32x4.add(a0l, o3l), i32x4.add(a0h, o3h), shift);
-  const r7 = descaled(i32x4.sub(a0l, o3l), i32x4.sub(a0h, o3h), shift);
-  const r1 = descaled(i32x4.add(a1l, o2l), i32x4.add(a1h, o2h), shift);
-  const r6 = descaled(i32x4.sub(a1l, o2l), i32x4.sub(a1h, o2h), shift);
-  const r2 = descaled(i32x4.add(a2l, o1l), i32x4.add(a2h, o1h), shift);
-  const r5 = descaled(i32x4.sub(a2l, o1l), i32x4.sub(a2h, o1h), shift);
-  const r3 = descaled(i32x4.add(a3l, o0l), i32x4.add(a3h, o0h), shift);
-  const r4 = descaled(i32x4.sub(a3l, o0l), i32x4.sub(a3h, o0h), shift);
+  const r0 = descaled(i32x4.add(a0l, o3l), i32x4.add(a0h, o3h));
+  const r7 = descaled(i32x4.sub(a0l, o3l), i32x4.sub(a0h, o3h));
+  const r1 = descaled(i32x4.add(a1l, o2l), i32x4.add(a1h, o2h));
+  const r6 = descaled(i32x4.sub(a1l, o2l), i32x4.sub(a1h, o2h));
+  const r2 = descaled(i32x4.add(a2l, o1l), i32x4.add(a2h, o1h));
+  const r5 = descaled(i32x4.sub(a2l, o1l), i32x4.sub(a2h, o1h));
+  const r3 = descaled(i32x4.add(a3l, o0l), i32x4.add(a3h, o0h));
+  const r4 = descaled(i32x4.sub(a3l, o0l), i32x4.sub(a3h, o0h));
 
   // Three rounds of interleaving rows i and i + 4 transpose 8 x 8.
   const b0 = low(r0, r4);

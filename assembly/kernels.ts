@@ -3,4 +3,4 @@ export { bilinear } from "./bilinear";
 export { toRgb } from "./colour";
 export { toFloats } from "./floats";
 export { decodeScan, unstuff } from "./jpeg";
-export { acrossFour, acrossRgb, down } from "./resample";
+export { across, down } from "./resample";

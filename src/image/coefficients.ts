@@ -53,6 +53,7 @@ export function weightsOf(direction: Direction, interpolation: Interpolation): C
   const filter = filters[interpolation];
   const scale = boxSize / outputSize;
   const filterScale = Math.max(scale, 1);
+  const perPixel = 1 / filterScale;
   const support = filter.support * filterScale;
   const taps = Math.ceil(support) * 2 + 1;
   const start = new Int32Array(wanted);
@@ -64,7 +65,7 @@ export function weightsOf(direction: Direction, interpolation: Interpolation): C
     const n = Math.min(sourceSize, Math.trunc(center + support + 0.5)) - first;
     let sum = 0;
     for (let k = 0; k < n; k++) {
-      const weight = filter.weight((k + first - center + 0.5) * (1 / filterScale));
+      const weight = filter.weight((k + first - center + 0.5) * perPixel);
       weights[w + k] = weight;
       sum += weight;
     }
@@ -80,7 +81,7 @@ export function fixedPoint(exact: Coefficients<Float64Array>): Coefficients {
   const weights = new Int32Array(exact.weights.length);
   for (let i = 0; i < weights.length; i++) {
     const scaled = (exact.weights[i] ?? 0) * (1 << PRECISION_BITS);
-    weights[i] = Math.trunc(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+    weights[i] = scaled < 0 ? scaled - 0.5 : scaled + 0.5; // cut off by the array
   }
   return { ...exact, weights };
 }

@@ -103,6 +103,8 @@ function readTables(body: Uint8Array, tables: Map<number, Huffman>): boolean {
     const symbols = body.subarray(at + 16, at + 16 + total);
     at += 16 + total;
     if (counts.length < 16 || symbols.length < total || total > 256) return false;
+    // First coefficients have no run.
+    if (kind < 16 && symbols.some((symbol) => symbol > 15)) return false;
     // More codes of a length than the shorter ones leave.
     let left = 1;
     for (const n of counts) {
@@ -163,14 +165,22 @@ function zigzagOrder(): Uint8Array {
 }
 
 const LOOK = 10;
-/** Entries by the next ten bits, limit and offset of each longer length, symbols. */
-const TABLE_BYTES = (4 << LOOK) + 17 * 8 + 256;
+/** Entries by the next ten bits, limit and offset of each longer length, entries by the order of the codes. */
+const TABLE_BYTES = (4 << LOOK) + 17 * 8 + 256 * 4;
 
-/** What `decodeBlock` of `assembly/jpeg.ts` looks codes up in. */
+const VALUE_FOLLOWS = 0x40;
+const END_OF_BLOCK = 0x80;
+const LONGER = 0xc0;
+
+/**
+ * What `decodeBlock` of `assembly/jpeg.ts` looks codes up in. Where ten bits hold a code and its value, an entry is
+ * length | value << 8 | steps << 24: the length of both, the value in 16 bits, how many places on it goes. Else it is
+ * length | VALUE_FOLLOWS | size << 8 | steps << 24, or length | END_OF_BLOCK, or LONGER.
+ */
 function writeTable(memory: ArrayBuffer, at: number, { counts, symbols }: Huffman, isAc: boolean): void {
-  const entries = new Int32Array(memory, at, 1 << LOOK).fill(0);
+  const entries = new Int32Array(memory, at, 1 << LOOK).fill(LONGER);
   const rest = new Int32Array(memory, at + (4 << LOOK), 17 * 2);
-  new Uint8Array(memory, at + (4 << LOOK) + 17 * 8, 256).set(symbols);
+  const inOrder = new Int32Array(memory, at + (4 << LOOK) + 17 * 8, 256).fill(0);
   let code = 0;
   let i = 0;
   for (let length = 1; length <= 16; length++) {
@@ -178,23 +188,31 @@ function writeTable(memory: ArrayBuffer, at: number, { counts, symbols }: Huffma
     rest[2 * length] = n > 0 ? code + n - 1 : -1;
     rest[2 * length + 1] = i - code;
     for (let k = 0; k < n; k++, code++, i++) {
-      if (length > LOOK) continue;
       const symbol = symbols[i] ?? 0;
+      const entry = entryOf(symbol, length, isAc);
+      inOrder[i] = entry;
+      if (length > LOOK) continue;
       const first = code << (LOOK - length);
-      for (let low = 0; low < 1 << (LOOK - length); low++)
-        entries[first + low] = isAc ? withValue(symbol, length, low) : length | 0x80 | (symbol << 8);
+      for (let low = 0; low < 1 << (LOOK - length); low++) entries[first + low] = withValue(entry, low);
     }
     code <<= 1;
   }
 }
 
-/** Where code and value fit into ten bits, the entry has the value: length | run << 8 | value << 16. */
-function withValue(symbol: number, length: number, low: number): number {
-  const size = symbol & 15;
-  if (size === 0 || length + size > LOOK) return length | 0x80 | (symbol << 8);
+function entryOf(symbol: number, length: number, isAc: boolean): number {
+  const [run, size] = [symbol >> 4, symbol & 15];
+  // Sixteen zeros are fifteen and a value of zero.
+  if (isAc && size === 0 && run < 15) return length | END_OF_BLOCK;
+  return length | (size > 0 ? VALUE_FOLLOWS : 0) | (size << 8) | ((run + 1) << 24);
+}
+
+/** The same with the value where it fits: `low` is what follows the code. */
+function withValue(entry: number, low: number): number {
+  const [length, size] = [entry & 63, (entry >> 8) & 15];
+  if (!(entry & VALUE_FOLLOWS) || length + size > LOOK) return entry;
   const bits = low >> (LOOK - length - size);
   const value = bits < 1 << (size - 1) ? bits - (1 << size) + 1 : bits;
-  return (length + size) | ((symbol >> 4) << 8) | (value << 16);
+  return (length + size) | ((value & 0xffff) << 8) | (entry & ~0xffffff);
 }
 
 /** Undefined on damaged data. */
@@ -216,10 +234,10 @@ export function decodePart(space: Space, bytes: Uint8Array, header: JpegHeader, 
   const down = Math.ceil(height / unit.height);
   const restarts = interval > 0 ? Math.ceil((across * down) / interval) : 1;
   const input = bytes.subarray(start);
-  const source = space.take(input.length);
-  // A segment is filled up by at most 11 bytes; damaged data makes a block read on for a while.
-  const data = space.take(2 * input.length + 11 * restarts + 8192);
-  const segments = space.take(4 * (restarts + 2));
+  const source = space.take(input.length + 16);
+  // Below the end: damaged data makes a unit of blocks read on, up to 31 bits for each of 6 * 64 coefficients.
+  const data = space.take(2048 + input.length) + 2048 + input.length;
+  const segments = space.take(4 * (restarts + 1));
   new Uint8Array(kernels.memory.buffer, source).set(input);
   const count = kernels.unstuff(source, input.length, data, segments, restarts);
   if (count !== restarts) return;
@@ -227,21 +245,21 @@ export function decodePart(space: Space, bytes: Uint8Array, header: JpegHeader, 
   const strides = components.map(({ h }) => across * h * 8);
   const planes = components.map(({ v }, i) => space.take((strides[i] ?? 0) * down * v * 8 + 32));
   const described = describe(space, header, planes, strides);
-  const order = space.take(64);
+  const order = space.take(80);
   const scratch = space.take(256);
-  new Uint8Array(kernels.memory.buffer, order, 64).set(ZIGZAG.map((natural) => 2 * natural));
+  new Uint8Array(kernels.memory.buffer, order, 80).fill(0).set(ZIGZAG.map((natural) => 2 * natural));
   new Uint8Array(kernels.memory.buffer, scratch, 256).fill(0);
-  // Chroma is filtered over its neighbours: a unit more on each side than the part itself needs.
-  const left = Math.max(0, Math.floor(part.left / unit.width) - 1);
-  const right = Math.min(across, Math.ceil((part.left + part.width) / unit.width) + 1);
-  const top = Math.max(0, Math.floor(part.top / unit.height) - 1);
-  const bottom = Math.min(down, Math.ceil((part.top + part.height) / unit.height) + 1);
-  const scan = [described, 3, across, down, interval, data, segments, count, order, scratch] as const;
+  // Chroma is filtered over its neighbours: two pixels more on each side than the part itself needs.
+  const first = Math.max(0, part.left - (part.left % 2) - 2);
+  const columns = Math.min(width, part.left + part.width + 2) - first;
+  const left = Math.floor(first / unit.width);
+  const right = Math.ceil((first + columns) / unit.width);
+  const top = Math.floor(Math.max(0, part.top - 2) / unit.height);
+  const bottom = Math.ceil(Math.min(height, part.top + part.height + 2) / unit.height);
+  const scan = [described, 3, across, down, interval, segments, count, order, scratch] as const;
   if (kernels.decodeScan(...scan, left, right, top, bottom) !== 0) return;
 
-  const first = left * unit.width;
-  const columns = Math.min(width, right * unit.width) - first;
-  const out = space.take(part.height * columns * 3 + 32);
+  const out = space.take(part.height * columns * 3 + 64);
   const rows = space.take(4 * (columns + 64));
   const [y = 0, cb = 0, cr = 0] = planes;
   const [lumaStride = 0, chromaStride = 0] = strides;

@@ -1,12 +1,34 @@
 /**
  * The inner loops in WebAssembly with 128-bit vectors, compiled from `assembly/` by the build. Where they are missing (an
- * older processor or engine, a browser before `loadKernels`), the same is computed in TypeScript.
+ * older processor or engine, a browser before `loadKernels`), the same is computed in TypeScript. Addresses are bytes of the
+ * memory; the files in `assembly/` say the rest.
  */
 export interface Kernels {
   readonly memory: Memory;
-  readonly acrossRgb: Pass;
-  readonly acrossFour: Pass;
-  readonly down: Pass;
+  across(
+    source: number,
+    stride: number,
+    rows: number,
+    columns: number,
+    channels: number,
+    out: number,
+    outStride: number,
+    width: number,
+    starts: number,
+    weights: number,
+    pairs: number,
+    scratch: number,
+  ): void;
+  down(
+    source: number,
+    stride: number,
+    length: number,
+    out: number,
+    height: number,
+    starts: number,
+    weights: number,
+    pairs: number,
+  ): void;
   unstuff(source: number, length: number, out: number, segments: number, most: number): number;
   decodeScan(
     components: number,
@@ -14,7 +36,6 @@ export interface Kernels {
     across: number,
     down: number,
     interval: number,
-    data: number,
     segments: number,
     segmentCount: number,
     zigzag: number,
@@ -64,18 +85,6 @@ declare const WebAssembly: {
   readonly Instance: new (module: object) => { readonly exports: object };
 };
 
-/** Addresses are bytes of the memory; the files in `assembly/` say the rest. */
-type Pass = (
-  source: number,
-  stride: number,
-  length: number,
-  out: number,
-  size: number,
-  starts: number,
-  weights: number,
-  pairs: number,
-) => void;
-
 let kernels: Kernels | undefined;
 let isTried = false;
 
@@ -112,7 +121,7 @@ function readBesideThis(): Uint8Array | undefined {
 }
 
 function isKernels(exports: object): exports is Kernels {
-  return ["memory", "acrossRgb", "acrossFour", "down", "unstuff", "decodeScan", "toRgb", "bilinear", "toFloats"].every(
+  return ["memory", "across", "down", "unstuff", "decodeScan", "toRgb", "bilinear", "toFloats"].every(
     (name) => name in exports,
   );
 }

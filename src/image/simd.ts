@@ -1,5 +1,5 @@
 /** Both passes of the resampler by the kernels: what `passes.ts` computes, bit for bit. */
-import type { Coefficients } from "./coefficients.ts";
+import { type Coefficients, reach } from "./coefficients.ts";
 import { type Kernels, Space } from "./kernels.ts";
 import type { Resampling, Samples } from "./samples.ts";
 
@@ -29,25 +29,26 @@ interface PlacedWeights {
   readonly pairs: number;
 }
 
-/** The kernels take four rows at a time; those beyond the picture are computed from whatever is there. */
-const ROWS = 4;
+/** So many rows go across at a time; those beyond the picture are computed from whatever is there. */
+const ROWS = 16;
 
-const inFours = (rows: number): number => Math.ceil(rows / ROWS) * ROWS;
-
-function runAcross(kernels: Kernels, from: Placed, rows: number, out: number, width: number, by: PlacedWeights): void {
-  const across = from.channels === 3 ? kernels.acrossRgb : kernels.acrossFour;
-  across(from.address, from.stride, inFours(rows), out, width, by.starts, by.weights, by.pairs);
-}
+const inBands = (rows: number): number => Math.ceil(rows / ROWS) * ROWS;
 
 /** To the width of `by`, `rows` rows from the first on. */
 function acrossPlaced(space: Space, from: Placed, rows: number, by: Coefficients): Placed {
-  const { channels, left, top } = from;
+  const { channels, top } = from;
   const width = by.start.length;
-  const weights = placeWeights(space, by, left);
-  const address = space.take(inFours(rows) * width * channels + SLACK);
-  space.take(ROWS * from.stride + 2 * weights.pairs * channels + SLACK);
-  runAcross(space.kernels, from, rows, address, width, weights);
-  return { address, stride: width * channels, channels, left: 0, top };
+  const [left, columns] = reach(by);
+  const { starts, weights, pairs } = placeWeights(space, by, left);
+  // More is written behind each row.
+  const stride = width * channels + 16;
+  const address = space.take(inBands(rows) * stride);
+  const scratch = space.take((columns + 2 * pairs + width + 8) * ROWS * 4);
+  space.take(ROWS * from.stride + SLACK);
+  const source = from.address + (left - from.left) * channels;
+  const pass = [source, from.stride, inBands(rows), columns, channels, address, stride, width] as const;
+  space.kernels.across(...pass, starts, weights, pairs, scratch);
+  return { address, stride, channels, left: 0, top };
 }
 
 /** To the height of `by`, `columns` columns from the first on. */
@@ -77,13 +78,18 @@ export function resamplePlaced(
     if (horizontal) result = acrossPlaced(space, inside, needed.height, horizontal);
     if (vertical) result = downPlaced(space, result, crop.width, vertical);
   }
-  const { channels, address, stride } = result;
-  const row = crop.width * channels;
-  const data = new Uint8Array(crop.height * row);
-  const memory = new Uint8Array(space.kernels.memory.buffer);
-  for (let y = 0; y < crop.height; y++)
-    data.set(memory.subarray(address + y * stride, address + y * stride + row), y * row);
-  return { width: crop.width, height: crop.height, channels, data };
+  const { width, height } = crop;
+  const data = new Uint8Array(height * width * from.channels);
+  copyRows(space, result, width, data);
+  return { width, height, channels: from.channels, data };
+}
+
+/** As many rows as `out` has room for. */
+function copyRows({ kernels }: Space, { address, stride, channels }: Placed, width: number, out: Uint8Array): void {
+  const row = width * channels;
+  const memory = new Uint8Array(kernels.memory.buffer);
+  if (stride === row) out.set(memory.subarray(address, address + out.length));
+  else for (let at = address, o = 0; o < out.length; at += stride, o += row) out.set(memory.subarray(at, at + row), o);
 }
 
 /** `firstColumn` is the column that `source` starts with. */
@@ -98,20 +104,17 @@ export function horizontalPass(
   const { channels, data } = source;
   const width = by.start.length;
   const stride = source.width * channels;
-  const bandRows = Math.min(inFours(rows), inFours(Math.max(1, Math.floor(BAND / stride))));
-  const space = new Space(kernels);
-  const weights = placeWeights(space, by, firstColumn);
-  const address = space.take(bandRows * stride + 2 * weights.pairs * channels + SLACK);
-  const output = space.take(bandRows * width * channels);
-  const placed = { address, stride, channels, left: firstColumn, top: firstRow };
-  const { buffer } = kernels.memory;
+  const bandRows = inBands(Math.max(1, Math.floor(BAND / stride)));
   const out = new Uint8Array(rows * width * channels);
   for (let y = 0; y < rows; y += bandRows) {
     const n = Math.min(bandRows, rows - y);
+    const space = new Space(kernels);
+    const address = space.take(n * stride);
     const from = (firstRow + y) * stride;
-    new Uint8Array(buffer, address).set(data.subarray(from, from + n * stride));
-    runAcross(kernels, placed, n, output, width, weights);
-    out.set(new Uint8Array(buffer, output, n * width * channels), y * width * channels);
+    new Uint8Array(kernels.memory.buffer, address).set(data.subarray(from, from + n * stride));
+    const placed = { address, stride, channels, left: firstColumn, top: firstRow + y };
+    const part = out.subarray(y * width * channels, (y + n) * width * channels);
+    copyRows(space, acrossPlaced(space, placed, n, by), width, part);
   }
   return { width, height: rows, channels, data: out };
 }

@@ -121,6 +121,27 @@ describe("damaged JPEGs", () => {
     await expectSame(whole);
   });
 
+  test("a unit of the longest codes and values that goes on behind the end reads no more than there is room for", () => {
+    const table = (kind: number, symbol: number) => [0xff, 0xc4, 0, 20, kind, ...Array(15).fill(0), 1, symbol];
+    const bytes = Uint8Array.of(
+      ...[0xff, 0xd8, 0xff, 0xdb, 0, 67, 0, ...Array(64).fill(1)],
+      ...[0xff, 0xc0, 0, 17, 8, 0, 16, 0, 16, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0],
+      ...[...table(0, 15), ...table(0x10, 15)],
+      ...[0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 63, 0],
+    );
+    expect(readJpegHeader(bytes)?.start).toBe(bytes.length);
+    new Uint8Array(kernels.memory.buffer).fill(0);
+    expect(decode(bytes)).toBeUndefined();
+  });
+
+  test("first coefficients' symbols with a run are left to sharp", async () => {
+    const bytes = await encode(20, 20, 3, { quality: 80 });
+    const at = bytes.indexOf(Uint8Array.of(0xff, 0xc4));
+    expect(bytes[at + 4]).toBe(0);
+    bytes[at + 4 + 17] = 0x11;
+    expect(readJpegHeader(bytes)).toBeUndefined();
+  });
+
   test("a file that ends in the middle is refused", async () => {
     const whole = await encode(200, 200, 3, { quality: 80 });
     for (const share of [0.3, 0.6, 0.95]) {

@@ -8,6 +8,7 @@ import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
 import { kernelTaps, reversedTaps } from "./kernel-taps.ts";
 import { tallProduct } from "./matmul.ts";
+import { paddedPixels } from "./padded-pixels.ts";
 
 /** What the patches of a piece take at most, if there are not too many pieces: they stay in the caches of two cores. */
 const PIECE_BYTES = 2 ** 22;
@@ -92,26 +93,12 @@ function patchIndices(g: Geometry, { first, tiles }: Piece): HostTensor {
   return { dtype: "i32", shape: [tiles, g.kernel[0] * groups], data };
 }
 
-/** x with its padding, as [pixels / fold, fold * channels]. */
-function paddedPixels({ emit, value, shared }: Context, x: Tensor, g: Geometry): Name {
-  const { padding, padded, into } = g;
-  const right = padded[1] - g.width - padding[1][0];
-  return shared(`padded ${value(x)} ${padding} ${padded} ${g.fold}`, () => {
-    const lines = emit.node("Reshape", [value(x), emit.ints([g.batch, g.height, g.width * into])]);
-    // Negative amounts crop.
-    const amounts = [0, padding[0][0], padding[1][0] * into, 0, padding[0][1], right * into];
-    const around = amounts.some((n) => n !== 0) ? emit.node("Pad", [lines, emit.ints(amounts)]) : lines;
-    const rows = (g.batch * padded[0] * padded[1]) / g.fold;
-    return emit.node("Reshape", [around, emit.ints([rows, g.fold * into])]);
-  });
-}
-
 /** [tiles, kernelHeight * span * in] of a piece. */
 function patches(context: Context, x: Tensor, g: Geometry, piece: Piece): Name {
   const { emit, shared } = context;
   const place = [g.padded, g.outHeight, g.outWidth, g.kernel, g.stride, g.tile, g.fold, piece.first, piece.tiles];
   const indices = shared(`indices ${place.join(" ")}`, () => emit.initializer(emit.fresh(), patchIndices(g, piece)));
-  const gathered = emit.node("Gather", [paddedPixels(context, x, g), indices], { axis: 0 });
+  const gathered = emit.node("Gather", [paddedPixels(context, x, g.padding, g.padded, g.fold), indices], { axis: 0 });
   return emit.node("Reshape", [gathered, emit.ints([piece.tiles, patchLength(g)])]);
 }
 

@@ -33,7 +33,6 @@ interface Flags extends ModelFlags {
 
 export const classifyCommand = (): Command =>
   new Command("classify")
-    .description("Say which of some labels fit pictures best.")
     .argument("<image...>", "pictures or folders of pictures, with the folders in them")
     .addOption(modelOption())
     .addOption(activationOption())

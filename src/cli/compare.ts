@@ -19,7 +19,6 @@ interface Flags {
 
 export const compareCommand = (): Command =>
   new Command("compare")
-    .description("Put evaluations of several models side by side and say which differences are more than chance.")
     .argument("<results...>", "two files of results or more, the first being what the others are compared with")
     .option("--html <file>", "also write a page with plots")
     .option("--any-kind", "also different evaluations of the same pictures: zero-shot with a linear probe")

@@ -20,7 +20,6 @@ const TARGETS = ["openai", "open_clip", "hf", "clip-ts", "onnx"] as const satisf
 
 export const convertCommand = (): Command =>
   new Command("convert")
-    .description("Write a model in another format, load it back and compare what both compute.")
     .argument("<model>", "run folder, checkpoint, folder of open_clip or Hugging Face, or a name on the hub")
     .requiredOption("-o, --out <path>", "folder to write, for openai and clip-ts a .safetensors file")
     .requiredOption("--to <format>", TARGETS.join(", "), oneOf(TARGETS))

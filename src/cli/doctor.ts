@@ -7,7 +7,6 @@ import { textTable } from "./text-table.ts";
 
 export const doctorCommand = (): Command =>
   new Command("doctor")
-    .description("Show which engines and devices work here, their versions, and what brings those that do not.")
     .addOption(
       new Option("--engine <name>", "the one that is needed").choices(ENGINES).default("onnx" satisfies EngineName),
     )

@@ -9,7 +9,6 @@ interface Flags {
 
 export const downloadCommand = (): Command =>
   new Command("download")
-    .description("Fetch models from the hub into the cache, which is Python's, and print their folders.")
     .argument("<model...>", "org/name, org/name@revision, or an official name such as ViT-B/32")
     .option("--offline", "only look whether the cache has them")
     .addHelpText(

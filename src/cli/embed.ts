@@ -37,7 +37,6 @@ const NAMED = 20;
 
 export const embedCommand = (): Command =>
   new Command("embed")
-    .description("Compute features of pictures or of texts and keep them in a file.")
     .argument("[image...]", "pictures or folders of pictures, with the folders in them")
     .requiredOption("-o, --out <file>", "what to write: a name that ends in .safetensors, .npy or .jsonl")
     .option("--text <text>", "a text instead of pictures; several are possible", collected)

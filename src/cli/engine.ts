@@ -30,7 +30,6 @@ const pluginArgument = (): Argument => new Argument("<plugin>", "what it compute
 
 export const engineCommand = (): Command =>
   new Command("engine")
-    .description("Bring, list and remove the plugins of the XLA engine (PJRT): CPU, NVIDIA GPUs.")
     .addCommand(
       new Command("install")
         .description("Fetch a plugin from the Python package index, verify and unpack it; no Python is needed.")

@@ -57,7 +57,6 @@ export function evalCommand(): Command {
 
 const plainCommand = (): Command =>
   new Command("eval")
-    .description("Measure how good a model is: zero-shot, probes, few-shot, robustness, failures.")
     .argument("[model]", "run folder, file, or a name on the hub such as ViT-B/32")
     .argument("[task...]", "names of tasks, LAYOUT:PATH, or task files (default: every task whose files are here)")
     .addOption(new Option("--kind <kind>", "what is measured; see --list").choices(KINDS).default("zero-shot"))

@@ -26,7 +26,6 @@ interface Flags extends ModelFlags {
 
 export const explainCommand = (): Command =>
   new Command("explain")
-    .description("Show what of a picture speaks for a text, as a heat map over it.")
     .argument("<image>", "a picture")
     .requiredOption("--text <text>", "what the picture is compared with")
     .option("--against <text>", "what it is not: shared heat is taken out; several are possible", collected)

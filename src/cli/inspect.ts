@@ -15,7 +15,6 @@ interface Flags {
 
 export const inspectCommand = (): Command =>
   new Command("inspect")
-    .description("Show what a checkpoint is: format, architecture, tensors, and what would be guessed and why.")
     .argument("<model>", "a file, a folder, a run, or a model on the hub")
     .option("--tensors", "list every tensor with its type and shape")
     .option("--check", "read every number too: checksums, and none that is not finite")

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { Option } from "commander";
-import { CLIP } from "../clip.ts";
+import type { CLIP } from "../clip.ts";
 import type { Quantization } from "../engine/engine.ts";
 import type { Activation } from "../model/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
@@ -25,6 +25,7 @@ export const modelOption = (): Option =>
 
 /** Loads what a user names, a path or a model on the hub, with the download's progress on stderr. */
 export async function loadModel({ model, engine = "onnx", threads, quantize, activation }: ModelFlags): Promise<CLIP> {
+  const { CLIP } = await import("../clip.ts");
   const bar = createDownloadBar();
   try {
     const options = { ...(quantize && { quantize }), ...(activation && { activation }) };

@@ -11,7 +11,6 @@ interface Flags extends ModelFlags {
 
 export const preprocessCommand = (): Command =>
   new Command("preprocess")
-    .description("Show what a model sees of a picture: resized, cropped, in RGB; write it as a PNG.")
     .argument("<image>", "a picture")
     .requiredOption("-o, --out <file>", "the PNG to write")
     .addOption(modelOption())

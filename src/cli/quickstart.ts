@@ -21,7 +21,6 @@ interface Flags {
 
 export const quickstartCommand = (): Command =>
   new Command("quickstart")
-    .description("Train a small CLIP on six vendors' emoji and let it name the drawings of a seventh.")
     .option("--out <folder>", "the run's folder", join("runs", "quickstart"))
     .option("--steps <n>", "fewer steps, for a look", whole)
     .addOption(engineOption())

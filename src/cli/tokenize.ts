@@ -25,7 +25,6 @@ interface Tokens {
 
 export const tokenizeCommand = (): Command =>
   new Command("tokenize")
-    .description("Show the tokens that a model sees of texts: ids, pieces, how many, what is cut.")
     .argument("<text...>", "texts; - is the standard input, a text a line")
     .addOption(modelOption())
     .addOption(activationOption())

@@ -59,9 +59,6 @@ const FINE_TUNING_RATE = 3e-5;
 
 export const trainCommand = (): Command => {
   const command = new Command("train")
-    .description(
-      "Train a CLIP, from scratch or from a model, by a recipe or on a folder or table of captioned pictures.",
-    )
     .argument("[recipe]", "emoji-s, emoji-vit, emoji-l, or a .js, .mjs or .json file")
     .option("--resume <run>", "go on with a run that was stopped")
     .option("--from <model>", "start from a model: a run folder, a file, or a name on the hub such as ViT-B/32")

@@ -1,17 +1,24 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
 
 /** The version of this package, from the package.json that stands above this file, built or not. */
 export function packageVersion(): string {
-  const schema = z.looseObject({ name: z.string(), version: z.string() });
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    const found = schema.safeParse(readIfThere(join(folder, "package.json")));
-    if (found.success && found.data.name === "clip-ts") return found.data.version;
+    const found = readIfThere(join(folder, "package.json"));
+    if (isOurs(found)) return found.version;
     if (folder === dirname(folder)) throw new Error("clip-ts: its package.json is not where it was installed");
   }
 }
+
+/** Checked by hand: every start of the command asks. */
+const isOurs = (json: unknown): json is { readonly version: string } =>
+  typeof json === "object" &&
+  json !== null &&
+  "name" in json &&
+  json.name === "clip-ts" &&
+  "version" in json &&
+  typeof json.version === "string";
 
 function readIfThere(path: string): unknown {
   try {

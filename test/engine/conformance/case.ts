@@ -86,7 +86,8 @@ export function expectSame(
   expect(show(found), what).toBe(show(expected));
   expect(found.data.length, `${what}: elements`).toBe(expected.data.length);
   const magnitudes = Array.from(expected.data, Math.abs).filter(Number.isFinite);
-  const allowed = isFloat(expected.dtype) ? tolerance * Math.max(0.1, ...magnitudes) : 0;
+  const largest = magnitudes.reduce((a, b) => Math.max(a, b), 0.1);
+  const allowed = isFloat(expected.dtype) ? tolerance * largest : 0;
   for (const [i, y] of found.data.entries()) {
     const x = expected.data[i] as number;
     if (!(Object.is(x, y) || Math.abs(x - y) <= allowed))

@@ -1,6 +1,6 @@
 import { mapAhead } from "./ahead.ts";
 import { averaged, dotProduct, meanDirection, normalized, type Prediction, rank, rowsOf } from "./directions.ts";
-import type { Engine, HostTensors, Quantization, StoredTensors } from "./engine/engine.ts";
+import type { Engine, HostTensors, StoredTensors } from "./engine/engine.ts";
 import {
   createExplainer,
   type Explainer,
@@ -11,26 +11,28 @@ import {
 } from "./explain/index.ts";
 import type { HubOptions } from "./hub/index.ts";
 import { type DecodedImage, decodeImage, type PreprocessConfig, preprocess, preprocessFile } from "./image/index.ts";
-import { bufferShapes, type ClipConfig, parameterShapes } from "./model/index.ts";
+import type { ClipConfig } from "./model/index.ts";
 import type { OpenPretrained, PretrainedOptions } from "./pretrained/index.ts";
 import type { LongText, Tokenizer } from "./tokenizer/index.ts";
-import { createTowers, encodedPictures, type PictureFeatures, type Towers } from "./towers.ts";
+import {
+  type Arithmetic,
+  createTowers,
+  encodedPictures,
+  type PictureFeatures,
+  storedWeights,
+  type Towers,
+} from "./towers.ts";
 
 export { dotProduct, meanDirection, NONE_OF_THESE, type Prediction, rank } from "./directions.ts";
 
 /** A picture: a path, the bytes of a JPEG, PNG, WebP, GIF, TIFF or AVIF file, or pixels. */
 export type ImageInput = string | Uint8Array | DecodedImage;
 
-export interface LoadOptions extends PretrainedOptions {
+export interface LoadOptions extends PretrainedOptions, Arithmetic {
   /** What runs the model; closed by whoever made it. One that is made here is closed with the model. @default onnxruntime on the CPU */
   readonly engine?: Engine | (() => Promise<Engine>);
   /** Threads of the default engine. @default the machine's cores */
   readonly threads?: number;
-  /**
-   * Linear layers in 8 bits: two to three times as fast on processors with 8-bit dot products, a quarter of the memory; features keep a
-   * cosine of 0.999 and more with those of float32. @default none: float32
-   */
-  readonly quantize?: Quantization;
   /** For models by their name on the hub: cache, offline mode, token, progress. */
   readonly hub?: HubOptions;
   /** What hears of things that no file says and that could be wrong. @default console.warn, once for each */
@@ -109,20 +111,18 @@ export class CLIP {
     logits: Logits,
     engine: Engine,
     ownsEngine: boolean,
-    quantize?: Quantization,
+    arithmetic: Arithmetic,
   ) {
     this.#logits = logits;
     this.#model = model;
     this.#engine = engine;
     this.#ownsEngine = ownsEngine;
     const { config, fingerprint } = model;
-    this.#fingerprint = quantize ? `${fingerprint}-${quantize}` : fingerprint;
-    const shapes = { ...parameterShapes(config), ...bufferShapes(config) };
-    const types = Object.fromEntries(
-      Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32", shape } as const]),
-    );
-    this.#weights = { types, fingerprint, read: model.readWeights };
-    this.#towers = createTowers(engine, config, this.#weights, model.preprocess, quantize);
+    const { quantize, precision } = arithmetic;
+    const narrow = [quantize ?? "float32", precision ?? "float32"].filter((kind) => kind !== "float32");
+    this.#fingerprint = [fingerprint, ...narrow].join("-");
+    this.#weights = storedWeights(model);
+    this.#towers = createTowers(engine, config, this.#weights, model.preprocess, arithmetic);
   }
 
   /**
@@ -132,20 +132,21 @@ export class CLIP {
    * @throws one line that names the file and what is wrong with it
    */
   static async load(name: string, options: LoadOptions = {}): Promise<CLIP> {
-    const { engine, threads, hub, quantize, warn = warnOnce, ...own } = options;
+    const { engine, threads, hub, quantize, precision, warn = warnOnce, ...own } = options;
     const { modelPath } = await import("./hub/index.ts");
     const { openPretrained } = await import("./pretrained/index.ts");
     const model = await openPretrained(await modelPath(name, hub), own);
     const uncertain = model.guesses.filter((guess) => guess.uncertain).map(({ what, why }) => `${what}: ${why}`);
     if (uncertain.length > 0) warn(`${name}: ${uncertain.join("; ")}`);
+    const arithmetic = { ...(quantize && { quantize }), ...(precision && { precision }) };
     try {
       const { logit_scale: scale, logit_bias: bias } = await model.readWeights((weight) => weight.startsWith("logit_"));
       const logits = { scale: Math.exp(scale?.data[0] ?? 0), bias: bias?.data[0] };
-      if (typeof engine === "function") return new CLIP(model, logits, await engine(), true, quantize);
-      if (engine) return new CLIP(model, logits, engine, false, quantize);
+      if (typeof engine === "function") return new CLIP(model, logits, await engine(), true, arithmetic);
+      if (engine) return new CLIP(model, logits, engine, false, arithmetic);
       const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
       const own = await createOnnxEngine(threads === undefined ? {} : { threads });
-      return new CLIP(model, logits, own, true, quantize);
+      return new CLIP(model, logits, own, true, arithmetic);
     } catch (error) {
       await model.close();
       throw error;

@@ -2,15 +2,23 @@
 import { inBatches, mapAhead } from "./ahead.ts";
 import { rowsOf } from "./directions.ts";
 import {
+  type CompileOptions,
   type Engine,
   type HostTensors,
   isStored,
   type Program,
-  type Quantization,
   type StoredTensors,
 } from "./engine/engine.ts";
 import { type Graph, hostTensor, type Tensor, type TensorType, trace, traceResizable } from "./graph/index.ts";
-import { type ClipConfig, encodeImage, encodeText, normalizePixels, shortensTexts } from "./model/index.ts";
+import {
+  bufferShapes,
+  type ClipConfig,
+  encodeImage,
+  encodeText,
+  normalizePixels,
+  parameterShapes,
+  shortensTexts,
+} from "./model/index.ts";
 
 /** Of one picture or several, row by row, not normalised. */
 export interface PictureFeatures {
@@ -42,13 +50,30 @@ export interface Towers {
 const BATCH = [11, 13] as const;
 const LENGTH = [5, 7] as const;
 
+/** A model whose weights are read when they are needed. */
+export interface WeightsSource {
+  readonly config: ClipConfig;
+  readonly fingerprint: string;
+  readWeights(wanted?: (name: string) => boolean): Promise<HostTensors>;
+}
+
+/** Its weights as constants of programs: no more of them are in memory than a tower needs. */
+export function storedWeights({ config, fingerprint, readWeights }: WeightsSource): StoredTensors {
+  const shapes = { ...parameterShapes(config), ...bufferShapes(config) };
+  const types = Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32", shape } as const] as const);
+  return { types: Object.fromEntries(types), fingerprint, read: readWeights };
+}
+
+/** What the towers compute in. */
+export type Arithmetic = Pick<CompileOptions, "quantize" | "precision">;
+
 /** Programs are compiled when they are first needed. */
 export function createTowers(
   engine: Engine,
   config: ClipConfig,
   weights: HostTensors | StoredTensors,
   pixelStatistics: { readonly mean: readonly number[]; readonly deviation: readonly number[] },
-  quantize?: Quantization,
+  arithmetic: Arithmetic = {},
 ): Towers {
   const { imageSize: size, text, embedDim } = config;
   const shortens = shortensTexts(config) && text.contextLength >= LENGTH[1];
@@ -63,8 +88,7 @@ export function createTowers(
     const constants = isStored(weights)
       ? { ...weights, types: partOf(types, tower), read: () => weights.read((name) => belongs(name, tower)) }
       : partOf(weights, tower);
-    const options = { constants, ...(quantize ? { quantize } : {}) };
-    const compiled = engine.compile(graph(partOf(types, tower)), options);
+    const compiled = engine.compile(graph(partOf(types, tower)), { constants, ...arithmetic });
     compiled.catch(() => programs.delete(tower));
     programs.set(tower, compiled);
     return compiled;

@@ -1,6 +1,5 @@
 export { writeFileAtomic } from "./atomic-write.ts";
 export { type BytesSource, fileSource, memorySource } from "./bytes-source.ts";
-export { toHalves } from "./half-floats.ts";
 export { checkShapes, inferConfig } from "./infer-config.ts";
 export {
   type ConfigSource,

@@ -1,6 +1,5 @@
 /** The official tensors as another naming stores them: the tables of `namings.ts` in the other direction. */
-import { elements, type HostTensor } from "../graph/index.ts";
-import { toHalves } from "./half-floats.ts";
+import { elements, type HostTensor, toHalves } from "../graph/index.ts";
 import { type Assembly, toStored } from "./naming.ts";
 import { NAMINGS, type NamingKind } from "./namings.ts";
 import type { StreamedTensor } from "./safetensors-stream.ts";

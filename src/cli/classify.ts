@@ -14,6 +14,7 @@ import {
   longTextOption,
   type ModelFlags,
   modelOption,
+  precisionOption,
   quantizeOption,
   threadsOption,
 } from "./model-flag.ts";
@@ -46,6 +47,7 @@ export const classifyCommand = (): Command =>
     .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(quantizeOption())
+    .addOption(precisionOption())
     .addHelpText(
       "after",
       `

@@ -14,6 +14,7 @@ import {
   longTextOption,
   type ModelFlags,
   modelOption,
+  precisionOption,
   quantizeOption,
   threadsOption,
 } from "./model-flag.ts";
@@ -49,6 +50,7 @@ export const embedCommand = (): Command =>
     .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(quantizeOption())
+    .addOption(precisionOption())
     .addHelpText(
       "after",
       `

@@ -17,7 +17,7 @@ import { engineOption } from "./engines.ts";
 import { kindTable, resultTables, taskTable } from "./eval-tables.ts";
 import { lineOf } from "./failure.ts";
 import { GOES_ON, INTERRUPTED, onInterrupt } from "./interrupt.ts";
-import { loadModel, type ModelFlags, quantizeOption, threadsOption } from "./model-flag.ts";
+import { loadModel, type ModelFlags, precisionOption, quantizeOption, threadsOption } from "./model-flag.ts";
 import { count, whole } from "./options.ts";
 import { print } from "./output.ts";
 import { textTable } from "./text-table.ts";
@@ -75,6 +75,7 @@ const plainCommand = (): Command =>
     .addOption(engineOption())
     .addOption(threadsOption())
     .addOption(quantizeOption())
+    .addOption(precisionOption())
     .addHelpText(
       "after",
       `

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Option } from "commander";
 import type { CLIP } from "../clip.ts";
-import type { Quantization } from "../engine/engine.ts";
+import type { Precision, Quantization } from "../engine/engine.ts";
 import type { Activation } from "../model/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createDownloadBar } from "./download-bar.ts";
@@ -17,6 +17,7 @@ export interface ModelFlags {
   readonly engine?: EngineName;
   readonly threads?: number;
   readonly quantize?: Quantization;
+  readonly precision?: Precision;
   readonly activation?: Activation;
 }
 
@@ -24,11 +25,16 @@ export const modelOption = (): Option =>
   new Option("--model <model>", "run folder, file, or a name on the hub such as ViT-B/32").default(DEFAULT_MODEL);
 
 /** Loads what a user names, a path or a model on the hub, with the download's progress on stderr. */
-export async function loadModel({ model, engine = "onnx", threads, quantize, activation }: ModelFlags): Promise<CLIP> {
+export async function loadModel(flags: ModelFlags): Promise<CLIP> {
+  const { model, engine = "onnx", threads, quantize, precision, activation } = flags;
   const { CLIP } = await import("../clip.ts");
   const bar = createDownloadBar();
   try {
-    const options = { ...(quantize && { quantize }), ...(activation && { activation }) };
+    const options = {
+      ...(quantize && { quantize }),
+      ...(precision && { precision }),
+      ...(activation && { activation }),
+    };
     return await CLIP.load(model, { ...options, engine: () => createEngine(engine, threads), hub: bar.hub });
   } finally {
     bar.end();
@@ -46,6 +52,12 @@ export const quantizeOption = (): Option =>
   new Option("--quantize <kind>", "8 bits: faster, a quarter of the memory, nearly the same features").choices([
     "int8" satisfies Quantization,
   ]);
+
+export const precisionOption = (): Option =>
+  new Option(
+    "--precision <type>",
+    "what products are computed in: float16 with --engine onnx-webgpu, bfloat16 with xla (default: float32)",
+  ).choices(["float32", "float16", "bfloat16"] satisfies Precision[]);
 
 export const threadsOption = (): Option =>
   new Option("--threads <n>", "threads of the engine (default: the machine's cores)").argParser(whole);

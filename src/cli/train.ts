@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command, Option } from "commander";
 import { CLIP } from "../clip.ts";
 import { openSource } from "../data/index.ts";
-import type { Engine, Precision } from "../engine/engine.ts";
+import type { Engine, TrainingPrecision } from "../engine/engine.ts";
 import { CONFIGS } from "../model/index.ts";
 import type { NodeGroup } from "../nodes/index.ts";
 import type { Tower } from "../train/graphs.ts";
@@ -44,7 +44,7 @@ interface Flags extends NodeFlags {
   readonly microBatch?: number;
   readonly checkpointActivations?: boolean;
   readonly patchDropout?: number;
-  readonly precision?: Precision;
+  readonly precision?: TrainingPrecision;
   readonly steps?: number;
   readonly warmup?: number;
   readonly lr?: number;
@@ -79,7 +79,7 @@ export const trainCommand = (): Command => {
       new Option(
         "--precision <type>",
         "what the encoders compute in (default: float32; bfloat16 with --engine xla)",
-      ).choices(["float32", "bfloat16"] satisfies Precision[]),
+      ).choices(["float32", "bfloat16"] satisfies TrainingPrecision[]),
     )
     .option("--steps <n>", "training steps", whole)
     .option("--warmup <n>", "steps of warm-up", count)

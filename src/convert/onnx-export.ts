@@ -1,12 +1,19 @@
 /** A tower as an ONNX model for any number of pictures or texts, called as Hugging Face's exporter calls things. */
 import { create } from "@bufbuild/protobuf";
 import { AttributeProto_AttributeType, NodeProtoSchema, TensorProto_DataType } from "onnx-buf";
-import { type OfficialSource, toHalves } from "../checkpoint/index.ts";
-import type { Emitter } from "../engine/onnx/emitter.ts";
-import { bytesOf } from "../engine/onnx/emitter.ts";
+import type { OfficialSource } from "../checkpoint/index.ts";
+import { bytesOf, type Emitter, type Placed } from "../engine/onnx/emitter.ts";
 import { inputName, outputName } from "../engine/onnx/names.ts";
 import { lowerResizable } from "../engine/onnx/resizable.ts";
-import { elements, type Graph, type HostTensor, type ResizableGraph, trace, traceResizable } from "../graph/index.ts";
+import {
+  elements,
+  type Graph,
+  type HostTensor,
+  type ResizableGraph,
+  toHalves,
+  trace,
+  traceResizable,
+} from "../graph/index.ts";
 import { type ClipConfig, encodeImage, encodeText, shortensTexts } from "../model/index.ts";
 
 export type Tower = "vision" | "text";
@@ -62,11 +69,11 @@ export async function exportTower(
       constants[name] = isExternal
         ? { dtype: "f32", shape: shapes[name] ?? [], data: new Float32Array() }
         : await source.read(name);
-  const nameOf = new Map(Object.entries(constants).map(([name, value]) => [value, name]));
+  const nameOf = new Map<Placed, string>(Object.entries(constants).map(([name, value]) => [value, name]));
   const written: string[] = [];
   const official = new Map<string, string>();
   let offset = 0;
-  const place = (emitter: Emitter, value: HostTensor): string => {
+  const place = (emitter: Emitter, value: Placed): string => {
     const [name, given] = [nameOf.get(value) ?? "", emitter.fresh()];
     official.set(given, name);
     if (!isExternal) return emitter.initializer(given, value);
@@ -76,7 +83,7 @@ export async function exportTower(
     offset += length;
     return given;
   };
-  const emit = lowerResizable(graph, kernels === "onnx" ? "any" : "cpu", { constants, place, int8: false });
+  const emit = lowerResizable(graph, kernels === "onnx" ? "any" : "cpu", { constants, place, arithmetic: "float32" });
   rename(emit, tower, official);
   if (dtype === "F16") halve(emit, new Set(names));
   const model = emit.write();

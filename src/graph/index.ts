@@ -3,6 +3,7 @@ export { causalMask, decompose, isComposite } from "./composites.ts";
 export * from "./dtype.ts";
 export { gradients, type PullbackOptions, pullback } from "./gradients.ts";
 export type { Graph } from "./graph.ts";
+export { toHalves } from "./half-floats.ts";
 export {
   axisSize,
   boxRuns,

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { clipConfigSchema } from "../checkpoint/index.ts";
 import type { SourceSpec } from "../data/index.ts";
-import type { Precision } from "../engine/engine.ts";
+import type { TrainingPrecision } from "../engine/engine.ts";
 import { checkMesh, type Mesh } from "../graph/index.ts";
 import { type ClipConfig, CONFIGS, checkConfig } from "../model/index.ts";
 import type { Tower } from "./graphs.ts";
@@ -52,7 +52,7 @@ export interface Recipe {
    */
   readonly patchDropout?: number;
   /** What the encoders compute in; parameters, moments, normalisation and the loss are float32 in any case. @default "float32" */
-  readonly precision?: Precision;
+  readonly precision?: TrainingPrecision;
   /** How the devices stand that it is meant for; `--mesh` asks for others. @default one device */
   readonly mesh?: Mesh;
   /** On a mesh: keeps large parameters and their moments in pieces over `data`, too. @default false */

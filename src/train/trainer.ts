@@ -1,5 +1,5 @@
 import type { TensorPiece } from "../checkpoint/index.ts";
-import type { Engine, HostTensors, Precision, Program } from "../engine/engine.ts";
+import type { Engine, HostTensors, Program, TrainingPrecision } from "../engine/engine.ts";
 import { axisSize, type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
@@ -80,7 +80,7 @@ export interface TrainerOptions {
   /** @default 0 */
   readonly seed?: number;
   /** What the encoders compute in. @default "float32" */
-  readonly precision?: Precision;
+  readonly precision?: TrainingPrecision;
   /** On an engine with a mesh: keeps large parameters and their moments in pieces over `data`, too. @default false */
   readonly fsdp?: boolean;
 }

@@ -206,6 +206,11 @@ describe("clip-ts embed", () => {
       () => ["--texts", "/no/t.txt", "-o", "a.npy"],
       /texts \/no\/t\.txt: there is no such file/,
     ],
+    [
+      "float16 on the CPU",
+      () => ["--text", "a", "--precision", "float16", "-o", join(place, "half.npy")],
+      /onnx cpu: computes in float32 only, float16 was asked for: onnxruntime on WebGPU has it/,
+    ],
   ];
   it.each(refusals)("refuses %s in one line", async (_, args, says) => {
     const { status, err, out } = await embed(args());

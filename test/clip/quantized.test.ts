@@ -6,29 +6,10 @@ import * as g from "../../src/graph/index.ts";
 import { hostTensor, trace } from "../../src/graph/index.ts";
 import { PIXEL_DEVIATION, PIXEL_MEAN } from "../../src/model/index.ts";
 import { createTowers, type Towers } from "../../src/towers.ts";
-import { generatedImage } from "../model/generated.ts";
 import { GOLDEN_CONFIGS, golden } from "../model/goldens.ts";
+import { cosine, picture } from "./structured.ts";
 
 const statistics = { mean: PIXEL_MEAN, deviation: PIXEL_DEVIATION };
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [ab, aa, bb] = [0, 0, 0];
-  for (const [i, x] of a.entries()) {
-    const y = b[i] ?? Number.NaN;
-    ab += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return ab / Math.sqrt(aa * bb);
-}
-
-/** Coarse squares under fine noise, as bytes. */
-function picture(name: string, size: number): Uint8Array {
-  const planes = generatedImage(name, size);
-  return Uint8Array.from({ length: 3 * size * size }, (_, i) =>
-    Math.max(0, Math.min(255, Math.round(128 + 60 * (planes[(i % 3) * size * size + Math.floor(i / 3)] ?? 0)))),
-  );
-}
 
 let engine: Engine;
 beforeAll(async () => {
@@ -44,7 +25,7 @@ describe.each(["tiny-vit", "tiny-rn"] as const)("%s in 8 bits", (name) => {
     const { get, names } = await golden(`models/${name}/model_f16.safetensors`);
     const weights: HostTensors = Object.fromEntries(names.map((tensor) => [tensor, get(tensor)]));
     floats = createTowers(engine, config, weights, statistics);
-    bytes = createTowers(engine, config, weights, statistics, "int8");
+    bytes = createTowers(engine, config, weights, statistics, { quantize: "int8" });
   });
 
   it("has nearly the features of float32, and not the same", async () => {

@@ -22,7 +22,7 @@ async function optimised(graph: Graph): Promise<string[]> {
   const place = (): never => {
     throw new Error("there are no constants");
   };
-  const model = lower(graph, "cpu", { constants: {}, place, int8: false }).write();
+  const model = lower(graph, "cpu", { constants: {}, place, arithmetic: "float32" }).write();
   const session = await ort.InferenceSession.create(model, { optimizedModelFilePath: file, logSeverityLevel: 3 });
   await session.release();
   return fromBinary(ModelProtoSchema, await readFile(file)).graph?.node.map(({ opType }) => opType) ?? [];

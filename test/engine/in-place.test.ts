@@ -16,7 +16,7 @@ function inPlace(graph: g.Graph, state: readonly string[]): string[] {
   const constants = {};
   const place = (): string => "";
   const updated = graph.outputs.map(({ name }) => name).filter((name) => state.includes(name));
-  return updatedInPlace(lower(graph, "cpu", { constants, place, int8: false }).parts(), updated).sort();
+  return updatedInPlace(lower(graph, "cpu", { constants, place, arithmetic: "float32" }).parts(), updated).sort();
 }
 
 const matrix = { dtype: "f32", shape: [4, 4] } as const;

@@ -1,6 +1,6 @@
 /** bfloat16 beside float32: near it, not equal to it, and everything that has to be float32 is. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Engine, HostTensors, Precision } from "../../src/engine/engine.ts";
+import type { Engine, HostTensors, Precision, TrainingPrecision } from "../../src/engine/engine.ts";
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
 import { createReferenceEngine } from "../../src/engine/reference/reference-engine.ts";
 import type { HostTensor, Tensor } from "../../src/graph/index.ts";
@@ -135,7 +135,7 @@ describe("bfloat16", () => {
     async (model) => {
       const { history_f64 } = readRecord(model).five_steps;
       const batches = await readBatches(model);
-      const losses = async (precision: Precision): Promise<number[]> => {
+      const losses = async (precision: TrainingPrecision): Promise<number[]> => {
         const options = { config: OFFICIAL[model], adam: ADAM, batch: BATCH, precision };
         const trainer = await createTrainer(engine, options, await readInitial(model));
         const all: number[] = [];

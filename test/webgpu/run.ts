@@ -16,6 +16,7 @@ await import("../engine/conformance/programs.test.ts");
 await import("../engine/conformance/state.test.ts");
 await import("../engine/conformance/training.test.ts");
 await import("./fours.webgpu.ts");
+await import("./halves.webgpu.ts");
 await import("./state.webgpu.ts");
 await import("./training.webgpu.ts");
 const { runAll } = await import("./harness.ts");

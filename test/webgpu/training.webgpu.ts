@@ -8,26 +8,9 @@ import type { AdamW } from "../../src/train/optimizer.ts";
 import { createTrainer, type PairBatch } from "../../src/train/trainer.ts";
 import { expectSame } from "../engine/conformance/case.ts";
 import { uniform } from "../graph/random.ts";
+import { CONTEXT, MODELS, SIDE } from "./models.ts";
 
-const [BATCH, SIDE, CONTEXT, STEPS] = [4, 32, 12, 2];
-const text = { contextLength: CONTEXT, vocabSize: 96, width: 32, layers: 2, heads: 2 };
-
-const MODELS = {
-  "a vision transformer": {
-    embedDim: 16,
-    imageSize: SIDE,
-    vision: { kind: "vit", width: 32, layers: 2, heads: 2, patchSize: 8 },
-    text,
-    activation: "quickGelu",
-  },
-  "a residual network": {
-    embedDim: 16,
-    imageSize: SIDE,
-    vision: { kind: "resnet", width: 8, layers: [1, 1, 1, 1], heads: 4 },
-    text,
-    activation: "gelu",
-  },
-} as const satisfies Record<string, ClipConfig>;
+const [BATCH, STEPS] = [4, 2];
 
 // Moments near 0 divide differences of rounding: the floor keeps them small.
 const ADAM: AdamW = { beta1: 0.9, beta2: 0.98, epsilon: 1e-3, weightDecay: 0.1 };

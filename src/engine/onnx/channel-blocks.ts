@@ -3,29 +3,26 @@
  * weights never change; training writes them itself. Outside of them all stays channels last: where the channels are one block, the two
  * layouts are the same.
  */
-import { elements, type HostTensor } from "../../graph/index.ts";
+import { elements, type HostTensor, hostTensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
-import { Emitter, type Name } from "./emitter.ts";
-import { inputName, outputName } from "./names.ts";
+import type { Name } from "./emitter.ts";
+import { type Probe, probe } from "./probe.ts";
 import { withVector } from "./rows.ts";
 
 /** The domain of the blocked kernels. */
 export const BLOCKED = "com.microsoft.nchwc";
 
-/** The model that finds out how many channels make a block, and its one input. onnxruntime takes it only where it has such kernels. */
-export function blockProbe(): {
-  readonly model: Uint8Array<ArrayBuffer>;
-  readonly input: string;
-  readonly output: string;
-  readonly value: HostTensor;
-} {
-  const emit = new Emitter();
+/** Finds out how many channels make a block. onnxruntime takes it only where it has such kernels. */
+export const blockProbe = (): Probe =>
   // Two pixels of 16 channels: pixel 0 of channel c is 2c, pixel 1 of channel 0 is 1.
-  const value = { dtype: "f32", shape: [1, 16, 1, 2], data: Float32Array.from({ length: 32 }, (_, i) => i) } as const;
-  const x = emit.input(inputName("x"), value);
-  emit.output(outputName("y"), emit.node("ReorderInput", [x], {}, BLOCKED), value);
-  return { model: emit.write(), input: "x", output: "y", value };
-}
+  probe(
+    hostTensor(
+      "f32",
+      [1, 16, 1, 2],
+      Array.from({ length: 32 }, (_, i) => i),
+    ),
+    (emit, x) => emit.node("ReorderInput", [x], {}, BLOCKED),
+  );
 
 /** Channels in a block, from what the model gave: the second pixel of channel 0 comes behind the first pixel of all channels of the block. */
 export const blockOf = ({ data }: HostTensor): number => data.indexOf(1);

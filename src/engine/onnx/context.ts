@@ -5,6 +5,9 @@ import type { ExecutionProvider } from "./protocol.ts";
 /** Whose kernels will run; "any": operators of the standard alone, which every runtime has. */
 export type Kernels = ExecutionProvider | "any";
 
+/** "int8": linear layers and large tables with known weights (`quantized.ts`); "float16": products of all kinds (`halves.ts`). */
+export type Arithmetic = "float32" | "float16" | "int8";
+
 /** What a lowering rule may ask for. */
 export interface Context {
   readonly emit: Emitter;
@@ -18,14 +21,17 @@ export interface Context {
   fixed(tensor: Tensor): boolean;
   /** Its elements, where it is a baked-in value or rows of one. */
   known(tensor: Tensor): HostTensor | undefined;
-  /** Whether linear layers with known weights are computed in 8 bits. */
-  readonly int8: boolean;
+  readonly arithmetic: Arithmetic;
   /** Channels in a block of onnxruntime's direct convolutions; undefined where it has none. */
   readonly channelBlock: number | undefined;
   /** Whether a tensor [batch, height, width, channels] is there as [batch, channels, height, width]. */
   isChannelsFirst(tensor: Tensor): boolean;
   /** It as [batch, channels, height, width]. */
   channelsFirst(tensor: Tensor): Name;
+  /** Whether a tensor is there in float16. */
+  isHalf(tensor: Tensor): boolean;
+  /** It in float16. */
+  half(tensor: Tensor): Name;
   /** A value made once for a key and shared: what forward and gradient both need. */
   shared(key: string, make: () => Name): Name;
 }

@@ -33,7 +33,18 @@ export const ONNX_TYPE = {
   i32: TensorProto_DataType.INT32,
   u8: TensorProto_DataType.UINT8,
   bool: TensorProto_DataType.BOOL,
-} as const satisfies Record<DType, TensorProto_DataType>;
+  f16: TensorProto_DataType.FLOAT16,
+} as const satisfies Record<DType | "f16", TensorProto_DataType>;
+
+/** Floats of 16 bits, which the graph does not have. */
+interface HalfTensor {
+  readonly dtype: "f16";
+  readonly shape: readonly number[];
+  readonly data: Uint16Array<ArrayBuffer>;
+}
+
+/** What an initialiser can hold. */
+export type Placed = HostTensor | HalfTensor;
 
 /** Integers are ONNX ints; reals are written `{ float: 1 }`, since a whole real must not become an int. */
 type Attribute = number | string | readonly number[] | { readonly float: number };
@@ -129,7 +140,7 @@ export class Emitter {
   }
 
   /** A literal with given elements; bytes go into the weights file where `external` says so. */
-  initializer(name: Name, value: HostTensor, external?: ExternalData): Name {
+  initializer(name: Name, value: Placed, external?: ExternalData): Name {
     const proto = external
       ? create(TensorProtoSchema, {
           dataType: ONNX_TYPE[value.dtype],
@@ -263,7 +274,7 @@ function literalProto(known: Literal): TensorProto {
   return literal({ dtype, shape, data: known.kind === "filled" ? data.fill(known.value) : data.map((_, i) => i) });
 }
 
-function literal({ dtype, shape, data }: HostTensor): TensorProto {
+function literal({ dtype, shape, data }: Placed): TensorProto {
   return create(TensorProtoSchema, {
     dataType: ONNX_TYPE[dtype],
     dims: shape.map((size) => BigInt(size)),
@@ -272,7 +283,7 @@ function literal({ dtype, shape, data }: HostTensor): TensorProto {
 }
 
 /** The bytes of a host array, not copied. */
-export function bytesOf(data: HostArray): Uint8Array<ArrayBuffer> {
+export function bytesOf(data: HostArray | Uint16Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
 }
 

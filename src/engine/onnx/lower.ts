@@ -1,9 +1,10 @@
 /** Lowers a whole graph: the order of its values, what is baked in, what is kept channels first. */
-import { expand, type Graph, type HostTensor, made, type Tensor } from "../../graph/index.ts";
+import { expand, type Graph, type HostTensor, made, type Tensor, toHalves } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
 import { lowerChannelsFirst } from "./channels-first.ts";
-import type { Context, Kernels } from "./context.ts";
-import { Emitter, type Name } from "./emitter.ts";
+import type { Arithmetic, Context, Kernels } from "./context.ts";
+import { Emitter, type Name, ONNX_TYPE, type Placed } from "./emitter.ts";
+import { bakedHalves, lowerHalves } from "./halves.ts";
 import { lowerNode, whole } from "./lowering.ts";
 import { inputName, outputName } from "./names.ts";
 
@@ -11,20 +12,20 @@ export interface LowerOptions {
   /** Inputs that never change, by name. */
   readonly constants: HostTensors;
   /** Writes such a value as an initialiser, where a kernel wants it as it is. */
-  readonly place: (emit: Emitter, value: HostTensor) => Name;
-  /** Linear layers with constant weights in 8 bits (`quantized.ts`). */
-  readonly int8: boolean;
+  readonly place: (emit: Emitter, value: Placed) => Name;
+  readonly arithmetic: Arithmetic;
   /** Channels in a block of onnxruntime's direct convolutions. @default it has none */
   readonly channelBlock?: number | undefined;
 }
 
 /** Lowers a graph with static shapes; `lowerResizable` lowers one with free sizes. */
 export function lower(traced: Graph, provider: Kernels, options: LowerOptions): Emitter {
-  const { constants, place } = options;
+  const { constants, place, arithmetic } = options;
   const graph = expand(traced, (composite, further) => whole(composite, further, provider));
   const emit = new Emitter();
   const names = new Map<Tensor, readonly Name[]>();
   const channelsFirst = new Map<Tensor, Name>();
+  const halves = new Map<Tensor, Name>();
   const fixed = new Set<Tensor>();
   const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
   const sharedNames = new Map<string, Name>();
@@ -40,6 +41,8 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
   const computed = (tensor: Tensor): readonly Name[] => {
     const first = channelsFirst.get(tensor);
     if (first !== undefined) return [emit.node("Transpose", [first], { perm: [0, 2, 3, 1] })];
+    const half = halves.get(tensor);
+    if (half !== undefined && !fixed.has(tensor)) return [emit.node("Cast", [half], { to: ONNX_TYPE.f32 })];
     const baked = made(tensor, "input") && constants[tensor.attrs.name];
     if (baked) return [place(emit, baked)];
     if (made(tensor, "output")) return [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""];
@@ -53,7 +56,7 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
   const context: Context = {
     emit,
     provider,
-    int8: options.int8,
+    arithmetic,
     channelBlock: options.channelBlock,
     value: (tensor) => all(tensor)[0] ?? "",
     further: (tensor) => furtherRead.has(tensor),
@@ -63,6 +66,16 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     channelsFirst: (tensor) => {
       const name = channelsFirst.get(tensor) ?? emit.node("Transpose", [context.value(tensor)], { perm: [0, 3, 1, 2] });
       channelsFirst.set(tensor, name);
+      return name;
+    },
+    isHalf: (tensor) => halves.has(tensor),
+    half: (tensor) => {
+      const baked = made(tensor, "input") && constants[tensor.attrs.name];
+      const name =
+        halves.get(tensor) ??
+        (baked ? place(emit, halved(tensor.attrs.name, baked)) : bakedHalves(context, tensor)) ??
+        emit.node("Cast", [context.value(tensor)], { to: ONNX_TYPE.f16 });
+      halves.set(tensor, name);
       return name;
     },
     shared: (key, make) => {
@@ -75,11 +88,21 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
   for (const tensor of graph.nodes) {
     if (made(tensor, "broadcast") || fixed.has(tensor)) continue;
     const first = lowerChannelsFirst(context, tensor);
-    if (first === undefined) all(tensor);
-    else channelsFirst.set(tensor, first);
+    const half = first === undefined && arithmetic === "float16" ? lowerHalves(context, tensor) : undefined;
+    if (first !== undefined) channelsFirst.set(tensor, first);
+    else if (half !== undefined) halves.set(tensor, half);
+    else all(tensor);
   }
   for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);
   return emit;
+}
+
+function halved(name: string, { shape, data }: HostTensor): Placed {
+  try {
+    return { dtype: "f16", shape, data: toHalves(data) };
+  } catch (error) {
+    throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** The elements of a value that is a constant input or a part of one, not copied. */

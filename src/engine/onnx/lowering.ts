@@ -242,7 +242,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   },
   dot: lowerDot,
   gather: (context, node) =>
-    (context.int8 ? lowerQuantizedGather(context, node) : undefined) ?? named("Gather", { axis: 0 })(context, node),
+    (context.arithmetic === "int8" ? lowerQuantizedGather(context, node) : undefined) ??
+    named("Gather", { axis: 0 })(context, node),
   scatterAdd: ({ emit, value, provider }, { inputs: [table, indices, updates] }) => {
     const unsqueezed = (name: Name): Name => emit.node("Unsqueeze", [name, emit.ints([-1])]);
     const index = value(indices as Tensor);

@@ -81,7 +81,7 @@ export function lowerDot(context: Context, node: Node<"dot">): Name {
 /** y = x W^T + b: the bias is the Gemm's third operand. */
 export function lowerLinear(context: Context, node: Node<"linear">): Name {
   const { emit, value } = context;
-  const quantized = context.int8 ? lowerQuantizedLinear(context, node) : undefined;
+  const quantized = context.arithmetic === "int8" ? lowerQuantizedLinear(context, node) : undefined;
   if (quantized !== undefined) return quantized;
   const [x, weight, bias] = node.inputs as [Tensor, Tensor, Tensor?];
   const [out = 0, into = 0] = weight.shape;

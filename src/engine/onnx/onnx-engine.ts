@@ -21,7 +21,7 @@ import {
   type HostTensors,
   isStored,
   type Program,
-  refuseNarrowPrecision,
+  refusePrecision,
   type State,
   type StateValues,
   type StoredTensors,
@@ -31,9 +31,12 @@ import {
 import { compiledPerSize } from "../per-size.ts";
 import { blockOf, blockProbe } from "./channel-blocks.ts";
 import { compiledCache, MODEL, WEIGHTS } from "./compiled-cache.ts";
-import { bytesOf, type Emitter, type Name } from "./emitter.ts";
+import type { Arithmetic } from "./context.ts";
+import { bytesOf, type Emitter, type Name, type Placed } from "./emitter.ts";
+import { halvesProbe } from "./halves.ts";
 import { updatedInPlace } from "./in-place.ts";
 import { type LowerOptions, lower } from "./lower.ts";
+import type { Probe } from "./probe.ts";
 import { programKey } from "./program-key.ts";
 import type { Answer, CallName, Calls, ExecutionProvider, ModelSource, Request, WorkerOptions } from "./protocol.ts";
 import { lowerResizable } from "./resizable.ts";
@@ -66,11 +69,7 @@ export async function createOnnxEngine({
   const kept = executionProvider === "cpu" && cache !== false ? compiledCache(cache) : undefined;
   return {
     name: `onnx ${executionProvider}`,
-    // WebGPU prepares its kernels for the sizes it meets: as quick to have a program for each, and better tried.
-    compile: async (graph, options) =>
-      isResizable(graph) && executionProvider === "webgpu"
-        ? compiledPerSize(graph, (sized) => compile(channel, sized, options, kept))
-        : compile(channel, graph, options, kept),
+    compile: (graph, options) => compile(channel, graph, options, kept),
     createState: (values) => createState(channel, values),
     close: () => channel.close(),
   };
@@ -83,6 +82,7 @@ class Channel {
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   readonly #idle: (() => void)[] = [];
   #next = 0;
+  #halves: Promise<void> | undefined;
   #end: Error | undefined;
   #channelBlock: Promise<number | undefined> | undefined;
 
@@ -121,17 +121,33 @@ class Channel {
 
   /** Channels in a block of onnxruntime's direct convolutions, where it has any for this processor. */
   channelBlock(): Promise<number | undefined> {
-    this.#channelBlock ??= this.provider === "cpu" ? this.#probe().catch(() => undefined) : Promise.resolve(undefined);
+    this.#channelBlock ??=
+      this.provider === "cpu" ? this.#try(blockProbe()).then(blockOf, () => undefined) : Promise.resolve(undefined);
     return this.#channelBlock;
   }
 
-  async #probe(): Promise<number | undefined> {
-    const { model, input, output, value } = blockProbe();
+  /** @throws one line if the device has no float16 */
+  requireHalves(): Promise<void> {
+    this.#halves ??= this.#try(halvesProbe()).then(
+      () => undefined,
+      (error: unknown) => {
+        if (!(error instanceof Error && /requires f16/.test(error.message))) throw error;
+        throw new Error("onnx: float16 was asked for, and this device's shaders have none (shader-f16)");
+      },
+    );
+    return this.#halves;
+  }
+
+  async #try({ model, input, output, value }: Probe): Promise<HostTensor> {
     const nothing = { stateInputs: [], stateOutputs: [], stateElements: 0, inPlace: [], filled: {} };
     const program = await this.call("compile", { model, ...nothing, inputs: [input], outputs: [output] });
-    const results = await this.call("run", { program, inputs: { [input]: value }, state: undefined });
-    await this.call("closeProgram", program);
-    return results[output] && blockOf(results[output]);
+    try {
+      const { [output]: result } = await this.call("run", { program, inputs: { [input]: value }, state: undefined });
+      if (!result) throw new Error("onnx: a probe gave nothing");
+      return result;
+    } finally {
+      await this.call("closeProgram", program);
+    }
   }
 
   /** Calls under way are finished first: a thread that ends inside onnxruntime takes the process with it. */
@@ -196,17 +212,28 @@ function onnxState(channel: Channel, id: number, types: Readonly<Record<string, 
   };
 }
 
+/** What a program is computed in. @throws one line if the provider, or its device, does not compute so */
+async function arithmeticOf(channel: Channel, options: CompileOptions): Promise<Arithmetic> {
+  const { quantize, precision } = options;
+  const onGpu = channel.provider === "webgpu";
+  if (onGpu && quantize === "int8") throw new Error("onnx: int8 is for the CPU; on WebGPU leave quantize out");
+  refusePrecision(`onnx ${channel.provider}`, options, onGpu ? ["float16"] : []);
+  if (precision === "float16") await channel.requireHalves();
+  return precision === "float16" ? precision : (quantize ?? "float32");
+}
+
 async function compile(
   channel: Channel,
   graph: Graph,
   options: CompileOptions = {},
   cache?: SealedCache,
 ): Promise<Program> {
-  refuseNarrowPrecision("onnx", options);
   const { state = [], constants = {}, quantize } = options;
   const begun = performance.now();
-  if (quantize === "int8" && channel.provider !== "cpu")
-    throw new Error("onnx: int8 is for the CPU; on WebGPU leave quantize out");
+  const arithmetic = await arithmeticOf(channel, options);
+  // WebGPU prepares its kernels for the sizes it meets: as quick to have a program for each, and better tried.
+  if (isResizable(graph) && channel.provider === "webgpu")
+    return compiledPerSize(graph, options, (sized) => compile(channel, sized, options, cache));
   const names = graph.inputs.map((x) => x.attrs.name);
   const { updated: changed, returned } = splitOutputs(graph, state);
   const filled = channel.provider === "cpu" ? filledEntries(graph, changed) : {};
@@ -234,16 +261,9 @@ async function compile(
   const fresh = async (keep?: string): Promise<number> => {
     const values = isStored(constants) ? await constants.read() : constants;
     checkInputs(graph, values, new Set(names.filter((name) => !Object.hasOwn(values, name))));
-    const { model, folder, inPlace } = await writeModel(
-      computed,
-      values,
-      channel.provider,
-      {
-        int8: quantize === "int8",
-        channelBlock: graph.nodes.some(({ op }) => op === "convolution") ? await channel.channelBlock() : undefined,
-      },
-      updated,
-    );
+    const channelBlock = graph.nodes.some(({ op }) => op === "convolution") ? await channel.channelBlock() : undefined;
+    const kernels = { arithmetic, channelBlock };
+    const { model, folder, inPlace } = await writeModel(computed, values, channel.provider, kernels, updated);
     return channel
       .call(
         "compile",
@@ -316,22 +336,22 @@ async function writeModel(
   graph: Graph,
   constants: HostTensors,
   provider: ExecutionProvider,
-  kernels: Pick<LowerOptions, "int8" | "channelBlock">,
+  kernels: Pick<LowerOptions, "arithmetic" | "channelBlock">,
   updated: readonly string[],
 ): Promise<
   Pick<ModelSource, "inPlace"> & { readonly model: Uint8Array<ArrayBuffer> | string; readonly folder?: string }
 > {
   const total = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (total <= LARGEST_EMBEDDED) {
-    const place = (emit: Emitter, value: HostTensor): Name => emit.initializer(emit.fresh(), value);
+    const place = (emit: Emitter, value: Placed): Name => emit.initializer(emit.fresh(), value);
     const emit = lowered(graph, provider, { constants, place, ...kernels });
     return { model: emit.write(), inPlace: updatedInPlace(emit.parts(), updated) };
   }
   const folder = await mkdtemp(join(tmpdir(), "clip-ts-"));
   try {
-    const weights: HostTensors[string][] = [];
+    const weights: Placed[] = [];
     let offset = 0;
-    const place = (emit: Emitter, value: HostTensor): Name => {
+    const place = (emit: Emitter, value: Placed): Name => {
       const placed = emit.initializer(emit.fresh(), value, {
         file: "weights.bin",
         offset,

@@ -82,7 +82,8 @@ async function createSession(
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: optimized ? "disabled" : "all",
-    logSeverityLevel: 3,
+    // Errors are thrown; printed, they would come twice.
+    logSeverityLevel: 4,
     // Training has many sizes of texts, and the pattern of one is a block of all its activations, held beside what the first run took:
     // measured, 4 % faster for a third more memory. Large models want the memory.
     enableMemPattern: stateElements < LARGE_STATE,

@@ -15,6 +15,7 @@ import {
   type HostTensors,
   isStored,
   type Program,
+  refusePrecision,
   type Shardings,
   type State,
   splitOutputs,
@@ -58,6 +59,7 @@ interface Sources {
 
 export async function compileProgram(runtime: Runtime, graph: Graph, options: CompileOptions = {}): Promise<Program> {
   const { client, queue, holders } = runtime;
+  refusePrecision(`pjrt ${client.platform}`, options, ["bfloat16"]);
   const { state = [], shardings = {} } = options;
   const grid = (options.shardings && runtime.grid) ?? gridOfOne(client.first);
   const rowsOf = (name: string): Grid["rows"] | undefined =>

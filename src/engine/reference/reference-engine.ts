@@ -18,7 +18,7 @@ import {
   type HostTensors,
   isStored,
   type Program,
-  refuseNarrowPrecision,
+  refusePrecision,
   type State,
   splitOutputs,
   wholeValue,
@@ -31,7 +31,7 @@ export function createReferenceEngine(): Engine {
   return {
     name: "reference",
     compile: async (graph, options = {}) => {
-      refuseNarrowPrecision("reference", options);
+      refusePrecision("reference", options);
       const { state = [], constants = {} } = options;
       return referenceProgram(engine, graph, state, isStored(constants) ? await constants.read() : constants);
     },

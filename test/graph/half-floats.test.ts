@@ -1,8 +1,8 @@
 /** Halves against every number that they hold, and the rule of IEEE 754 between them. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { toHalves } from "../../src/checkpoint/index.ts";
 import { decodeElements } from "../../src/checkpoint/stored-dtypes.ts";
+import { toHalves } from "../../src/graph/index.ts";
 
 const widened = (bits: Uint16Array<ArrayBuffer>): Float32Array =>
   Float32Array.from(decodeElements(new Uint8Array(bits.buffer.slice(0)), "F16", "f32"));

@@ -122,7 +122,7 @@ async function compare(model: OpenPretrained, written: string, to: Target, given
   try {
     const probe = probeOf(model.config);
     // One after the other: two models may be more than the memory holds.
-    const wanted = await featuresOf(engine, model, await model.readWeights(), probe);
+    const wanted = await featuresOf(engine, model, probe);
     if (to === "onnx") {
       const { first, ...got } = await onnxFeatures(written, model, probe);
       const { embedDim } = model.config;
@@ -133,7 +133,7 @@ async function compare(model: OpenPretrained, written: string, to: Target, given
     const { activation } = model.config;
     const back = await openPretrained(written, to === "openai" ? { activation } : {});
     try {
-      return differenceOf(wanted, await featuresOf(engine, back, await back.readWeights(), probe));
+      return differenceOf(wanted, await featuresOf(engine, back, probe));
     } finally {
       await back.close();
     }

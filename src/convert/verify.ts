@@ -1,9 +1,9 @@
 /** Loads a converted model back and compares what it computes with what it was converted from. */
 import { join } from "node:path";
-import type { Engine, HostTensors } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { PreprocessConfig } from "../image/index.ts";
 import { type ClipConfig, shortensTexts } from "../model/index.ts";
-import { createTowers } from "../towers.ts";
+import { createTowers, storedWeights, type WeightsSource } from "../towers.ts";
 
 /** Largest difference of features, relative to the largest feature. */
 export interface Difference {
@@ -56,13 +56,14 @@ export function probeOf({ imageSize: size, text }: ClipConfig, count = 3): Probe
 /** What our own engine computes for a probe. */
 export async function featuresOf(
   engine: Engine,
-  { config, preprocess }: { readonly config: ClipConfig; readonly preprocess: PreprocessConfig },
-  weights: HostTensors,
+  model: WeightsSource & { readonly preprocess: PreprocessConfig },
   probe: Probe,
 ): Promise<Features> {
-  const towers = createTowers(engine, config, weights, preprocess);
+  const towers = createTowers(engine, model.config, storedWeights(model), model.preprocess);
   try {
     const { features: images } = await towers.encodeImages(probe.pixels, probe.count);
+    // One tower in memory at a time.
+    await towers.close();
     const texts = await towers.encodeTexts(probe.tokens, probe.count, probe.length);
     return { images, texts };
   } finally {

@@ -50,8 +50,8 @@ export interface OnnxEngineOptions {
   readonly cache?: string | false;
 }
 
-/** Weights beyond this stand in a file beside the model: a protobuf holds at most 2 GiB. */
-const LARGEST_EMBEDDED = 2 ** 30;
+/** Weights beyond this stand in a file beside the model: in a protobuf, which holds at most 2 GiB, they would be copied several times. */
+const LARGEST_EMBEDDED = 2 ** 24;
 
 /** Sources run under the test runner use the built worker. */
 const WORKER = new URL(

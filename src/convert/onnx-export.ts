@@ -34,7 +34,8 @@ const LENGTH = [5, 7] as const;
 const LARGEST_EMBEDDED = 2 ** 30;
 
 export interface OnnxTower {
-  readonly model: Uint8Array;
+  /** The bytes of its file, in pieces. */
+  readonly model: readonly Uint8Array[];
   /** Bytes of the weights file, a tensor at a time; undefined if the model holds its weights. */
   readonly weights?: () => AsyncGenerator<Uint8Array>;
 }
@@ -86,7 +87,7 @@ export async function exportTower(
   const emit = lowerResizable(graph, kernels === "onnx" ? "any" : "cpu", { constants, place, arithmetic: "float32" });
   rename(emit, tower, official);
   if (dtype === "F16") halve(emit, new Set(names));
-  const model = emit.write();
+  const model = emit.pieces();
   if (!isExternal) return { model };
   return {
     model,

@@ -79,9 +79,10 @@ export async function onnxFeatures(
 ): Promise<Features & { readonly first: Features }> {
   const { InferenceSession, Tensor } = await import("onnxruntime-node");
   const { imageSize: size } = config;
-  const run = async (tower: "vision" | "text", rows: number): Promise<Float32Array> => {
+  /** Of the whole probe, and of its first row. */
+  const run = async (tower: "vision" | "text"): Promise<readonly [Float32Array, Float32Array]> => {
     const session = await InferenceSession.create(join(folder, "onnx", `${tower}_model.onnx`), { logSeverityLevel: 3 });
-    try {
+    const features = async (rows: number): Promise<Float32Array> => {
       const input =
         tower === "vision"
           ? new Tensor("float32", normalized(probe.pixels, rows, size, preprocess), [rows, 3, size, size])
@@ -93,13 +94,16 @@ export async function onnxFeatures(
       const { data } = outputs[session.outputNames[0] ?? ""] ?? {};
       if (!(data instanceof Float32Array)) throw new Error(`${folder}: the ${tower} model gives no floats`);
       return data.slice();
+    };
+    try {
+      return [await features(probe.count), await features(1)];
     } finally {
       await session.release();
     }
   };
-  const images = await run("vision", probe.count);
-  const texts = await run("text", probe.count);
-  return { images, texts, first: { images: await run("vision", 1), texts: await run("text", 1) } };
+  const [images, firstImage] = await run("vision");
+  const [texts, firstText] = await run("text");
+  return { images, texts, first: { images: firstImage, texts: firstText } };
 }
 
 /** [rows, size, size, 3] -> [rows, 3, size, size], (x / 255 - mean) / deviation. */

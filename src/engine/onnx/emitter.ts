@@ -1,9 +1,11 @@
 /** Collects ONNX nodes while a graph is lowered, and writes the model. */
 import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   type AttributeProto,
   AttributeProto_AttributeType,
   AttributeProtoSchema,
+  GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
@@ -184,25 +186,44 @@ export class Emitter {
 
   /** The model's bytes; under 2 GiB, protobuf's limit. */
   write(): Uint8Array<ArrayBuffer> {
+    const pieces = this.pieces();
+    const bytes = new Uint8Array(lengthOf(pieces));
+    let at = 0;
+    for (const piece of pieces) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
+    return bytes;
+  }
+
+  /** The same in pieces, the elements of initialisers not copied: protobuf would copy them once for each message that they stand in. */
+  pieces(): readonly Uint8Array[] {
     this.#finish();
-    return toBinary(
-      ModelProtoSchema,
-      create(ModelProtoSchema, {
-        irVersion: IR_VERSION,
-        producerName: "clip-ts",
-        opsetImport: [...new Set(["", ...this.#nodes.map(({ domain }) => domain)])].map((domain) => ({
-          domain,
-          version: domain === "" ? OPSET : 1n,
-        })),
-        graph: {
-          name: "clip-ts",
-          node: this.#nodes,
-          initializer: [...this.#initializers, ...this.#literalProtos()],
-          input: this.#inputs,
-          output: this.#outputs,
-        },
-      }),
+    const initializers = [...this.#initializers, ...this.#literalProtos()].flatMap(
+      ({ $typeName, rawData = new Uint8Array(), ...rest }) =>
+        field(GraphProtoSchema.field.initializer, [
+          toBinary(TensorProtoSchema, create(TensorProtoSchema, rest)),
+          ...(rawData.length > 0 ? field(TensorProtoSchema.field.rawData, [rawData]) : []),
+        ]),
     );
+    const graph = create(GraphProtoSchema, {
+      name: "clip-ts",
+      node: this.#nodes,
+      input: this.#inputs,
+      output: this.#outputs,
+    });
+    const model = create(ModelProtoSchema, {
+      irVersion: IR_VERSION,
+      producerName: "clip-ts",
+      opsetImport: [...new Set(["", ...this.#nodes.map(({ domain }) => domain)])].map((domain) => ({
+        domain,
+        version: domain === "" ? OPSET : 1n,
+      })),
+    });
+    return [
+      toBinary(ModelProtoSchema, model),
+      ...field(ModelProtoSchema.field.graph, [toBinary(GraphProtoSchema, graph), ...initializers]),
+    ];
   }
 
   parts(): ModelParts {
@@ -242,6 +263,14 @@ export class Emitter {
     this.#literals.set(name, literal);
     return name;
   }
+}
+
+const lengthOf = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
+
+/** A field of bytes, or of a message whose fields stand in several pieces. */
+function field({ number }: { readonly number: number }, content: readonly Uint8Array[]): Uint8Array[] {
+  const header = new BinaryWriter().tag(number, WireType.LengthDelimited).uint32(lengthOf(content)).finish();
+  return [header, ...content];
 }
 
 function attributeProto(name: string, value: Attribute): AttributeProto {

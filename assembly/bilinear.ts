@@ -1,4 +1,4 @@
-/** Two-tap bilinear sampling, `src/image/crop.ts` says which; in the same fixed point, bit for bit. */
+/** Two-tap bilinear sampling, `src/image/bilinear.ts` says which; in the same fixed point, bit for bit. */
 import { low, pair } from "./lanes";
 
 const BITS: i32 = 11;

@@ -82,36 +82,20 @@ const dotGradient: Gradient<"dot"> = (y, g, a, b) => {
   const firstB = lead.length + freeA.length;
   const axesOfB = freeB.map((_, i) => firstB + i);
   const axesOfA = freeA.map((_, i) => lead.length + i);
-  const back = (d: Tensor, sources: readonly number[]) => transpose(d, permuted(sources));
   const inOrderOf = (kept: readonly number[], mates: readonly number[]): number[] =>
     [...mates.keys()].sort((i, j) => (kept[i] ?? 0) - (kept[j] ?? 0)).map((i) => mates[i] ?? 0);
-  // The contracted axes come in the other operand's order; each product is taken the way round that leaves least to transpose.
-  const [contractedA, contractedB] = [inOrderOf(contract[1], contract[0]), inOrderOf(contract[0], contract[1])];
-  const freeFirst = (free: readonly number[], contracted: readonly number[]): boolean =>
-    Math.min(...free) < Math.min(...contracted);
-  const da = freeFirst(freeA, contractedA)
-    ? back(dot(g, b, { batch: [lead, batch[1]], contract: [axesOfB, freeB], ...kept }), [
-        ...batch[0],
-        ...freeA,
-        ...contractedA,
-      ])
-    : back(dot(b, g, { batch: [batch[1], lead], contract: [freeB, axesOfB], ...kept }), [
-        ...batch[0],
-        ...contractedA,
-        ...freeA,
-      ]);
-  const db = freeFirst(freeB, contractedB)
-    ? back(dot(g, a, { batch: [lead, batch[0]], contract: [axesOfA, freeA], ...kept }), [
-        ...batch[1],
-        ...freeB,
-        ...contractedB,
-      ])
-    : back(dot(a, g, { batch: [batch[0], lead], contract: [freeA, axesOfA], ...kept }), [
-        ...batch[1],
-        ...contractedB,
-        ...freeB,
-      ]);
-  return [da, db];
+  /** To the operand on a side, from g and the other one; taken the way round that leaves least to transpose. */
+  const toSide = (side: 0 | 1, free: readonly number[], other: Tensor, freeOther: number[], axes: number[]): Tensor => {
+    const mate = side === 0 ? 1 : 0;
+    // The contracted axes come in the other operand's order.
+    const contracted = inOrderOf(contract[mate], contract[side]);
+    const isFreeFirst = Math.min(...free) < Math.min(...contracted);
+    const d = isFreeFirst
+      ? dot(g, other, { batch: [lead, batch[mate]], contract: [axes, freeOther], ...kept })
+      : dot(other, g, { batch: [batch[mate], lead], contract: [freeOther, axes], ...kept });
+    return transpose(d, permuted([...batch[side], ...(isFreeFirst ? [free, contracted] : [contracted, free]).flat()]));
+  };
+  return [toSide(0, freeA, b, freeB, axesOfB), toSide(1, freeB, a, freeA, axesOfA)];
 };
 
 const convolutionGradient: Gradient<"convolution"> = (y, g, x, kernel) => {

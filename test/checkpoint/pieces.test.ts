@@ -1,4 +1,4 @@
-import { cp, type FileHandle, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, type FileHandle, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -21,14 +21,13 @@ import {
   type Mesh,
   type Sharding,
 } from "../../src/graph/index.ts";
+import { fileHandles } from "./file-handles.ts";
 
 let place: string;
 let handles: FileHandle;
 beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "clip-ts-pieces-"));
-  const file = await open(import.meta.filename);
-  handles = Object.getPrototypeOf(file);
-  await file.close();
+  handles = await fileHandles();
 });
 afterAll(() => rm(place, { recursive: true }));
 

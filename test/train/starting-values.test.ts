@@ -1,5 +1,5 @@
 /** Restoring: every process reads of a checkpoint what its devices hold, and gets what was there. */
-import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
+import { type FileHandle, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
@@ -21,6 +21,7 @@ import { momentTypes } from "../../src/train/optimizer.ts";
 import { ownPieces } from "../../src/train/pieces.ts";
 import { trainingPlacements } from "../../src/train/placements.ts";
 import { startingValues } from "../../src/train/starting-values.ts";
+import { fileHandles } from "../checkpoint/file-handles.ts";
 import { MICRO_VIT } from "./micro.ts";
 
 /** Wide enough for parameters that are kept in pieces, and one that the optimiser lays flat. */
@@ -37,9 +38,7 @@ let place: string;
 let handles: FileHandle;
 beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "clip-ts-restore-"));
-  const file = await open(import.meta.filename);
-  handles = Object.getPrototypeOf(file);
-  await file.close();
+  handles = await fileHandles();
 });
 afterAll(() => rm(place, { recursive: true }));
 

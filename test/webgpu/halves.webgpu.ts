@@ -6,6 +6,7 @@ import * as g from "../../src/graph/index.ts";
 import { type HostTensor, hostTensor, type Tensor, trace } from "../../src/graph/index.ts";
 import { initialise } from "../../src/model/index.ts";
 import { createTowers } from "../../src/towers.ts";
+import { cosine } from "../clip/structured.ts";
 import { uniform } from "../graph/random.ts";
 import { MODELS } from "./models.ts";
 
@@ -92,17 +93,6 @@ function difference(found: HostTensor | undefined, wanted: HostTensor | undefine
     apart = Math.max(apart, Math.abs(value - (found?.data[i] ?? Number.NaN)));
   }
   return apart / largest;
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [ab, aa, bb] = [0, 0, 0];
-  for (const [i, one] of a.entries()) {
-    const other = b[i] ?? Number.NaN;
-    ab += one * other;
-    aa += one * one;
-    bb += other * other;
-  }
-  return ab / Math.sqrt(aa * bb);
 }
 
 describe("float16", () => {

@@ -64,26 +64,23 @@ export function lowerBlockedConvolution(
  */
 function blockedKernel(context: Context, kernel: Tensor, fold: number, columns: number, block: number): Name {
   const { emit } = context;
-  const [plainOut = 0, plainInto = 0, kh = 1, kw = 1] = kernel.shape;
+  const [plainOut = 0, plainInto = 0, kh = 1] = kernel.shape;
   const [out, into] = [fold * plainOut, fold * plainInto];
-  const shape = emit.ints([out, into, kh, columns]);
-  const reversed = fold === 1 ? reversedTaps(context, kernel) : undefined;
-  if (reversed !== undefined) {
-    const taps = emit.node("Reshape", [reversed, emit.ints([(kh * kw * into) / block, block, out / block, block])]);
-    const parts = emit.node("Transpose", [taps], { perm: [2, 0, 1, 3] });
-    const tapsFirst = emit.node("Reshape", [parts, emit.ints([out / block, kh * kw, into / block, block * block])]);
-    return emit.node("Reshape", [emit.node("Transpose", [tapsFirst], { perm: [0, 2, 1, 3] }), shape]);
-  }
-  if (fold === 1) {
-    const lines = emit.node("Reshape", [context.value(kernel), emit.ints([out / block, block, into * kh * kw])]);
-    const turned = emit.node("Transpose", [lines], { perm: [0, 2, 1] });
-    const parts = emit.node("Reshape", [turned, emit.ints([(out * into) / block ** 2, block, kh * kw, block])]);
-    return emit.node("Reshape", [emit.node("Transpose", [parts], { perm: [0, 2, 1, 3] }), shape]);
-  }
-  const copies = Array.from({ length: fold }, (_, pixel) => pixel);
-  const taps = kernelTaps(context, kernel, copies, columns * fold);
-  const lines = emit.node("Reshape", [taps, emit.ints([out / block, block, kh * columns * into])]);
-  const turned = emit.node("Transpose", [lines], { perm: [0, 2, 1] });
-  const blocks = emit.node("Reshape", [turned, emit.ints([out / block, kh * columns, into / block, block * block])]);
-  return emit.node("Reshape", [emit.node("Transpose", [blocks], { perm: [0, 2, 1, 3] }), shape]);
+  const taps = kh * columns;
+  const turned = (from: Name, size: readonly number[], perm: readonly number[]): Name =>
+    emit.node("Transpose", [emit.node("Reshape", [from, emit.ints(size)])], { perm });
+  const blocks = (): Name => {
+    const reversed = fold === 1 ? reversedTaps(context, kernel) : undefined;
+    if (reversed === undefined && fold === 1) {
+      const inner = turned(context.value(kernel), [out / block, block, into * taps], [0, 2, 1]);
+      return turned(inner, [(out * into) / block ** 2, block, taps, block], [0, 2, 1, 3]);
+    }
+    const copies = Array.from({ length: fold }, (_, pixel) => pixel);
+    const inner =
+      reversed === undefined
+        ? turned(kernelTaps(context, kernel, copies, columns * fold), [out / block, block, taps * into], [0, 2, 1])
+        : turned(reversed, [(taps * into) / block, block, out / block, block], [2, 0, 1, 3]);
+    return turned(inner, [out / block, taps, into / block, block * block], [0, 2, 1, 3]);
+  };
+  return emit.node("Reshape", [blocks(), emit.ints([out, into, kh, columns])]);
 }

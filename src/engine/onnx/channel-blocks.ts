@@ -60,8 +60,7 @@ export function affine(context: Context, { x, shape, scale, shift, plus, relu = 
   const rows = block / (shape.at(-1) ?? 1);
   const grid = emit.ints([1, block, elements(shape) / block / LINE, LINE]);
   const laid = (name: Name): Name => emit.node("Reshape", [name, grid]);
-  const vector = (name: Name): Name =>
-    rows === 1 ? name : emit.node("Concat", new Array(rows).fill(name), { axis: 0 });
+  const vector = (name: Name): Name => (rows === 1 ? name : emit.node("Tile", [name, emit.ints([rows])]));
   const y = emit.node(
     "Conv",
     [

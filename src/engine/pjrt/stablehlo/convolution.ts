@@ -74,10 +74,5 @@ function cropped(write: Writer, x: Value, padding: readonly [Pair, Pair]): Value
   if (Math.min(...padding.flat()) >= 0) return x;
   const start = x.shape.map((_, axis) => Math.max(0, -(padding[axis - 1]?.[0] ?? 0)));
   const limit = x.shape.map((size, axis) => size - Math.max(0, -(padding[axis - 1]?.[1] ?? 0)));
-  return write.slice(
-    x,
-    start,
-    limit,
-    x.shape.map(() => 1),
-  );
+  return write.slice(x, start, limit);
 }

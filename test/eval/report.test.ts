@@ -267,6 +267,14 @@ it("a file that was tampered with is refused in one line or makes a page that is
       for (const [key, one] of Object.entries(value)) walk(one, [...path, key]);
   };
   walk(full, []);
+  const put = (place: unknown, [key = "", ...rest]: readonly (string | number)[], value: unknown): unknown => {
+    if (Array.isArray(place))
+      return place.map((one, i) => (i === key ? (rest.length ? put(one, rest, value) : value) : one));
+    const entries = Object.entries(place as Record<string, unknown>);
+    return Object.fromEntries(
+      entries.map(([name, one]) => [name, name === key ? (rest.length ? put(one, rest, value) : value) : one]),
+    );
+  };
   const folder = await mkdtemp(join(tmpdir(), "tampered-"));
   const odd = [
     HOSTILE,
@@ -287,33 +295,24 @@ it("a file that was tampered with is refused in one line or makes a page that is
   ];
   try {
     let pages = 0;
-    const tampered = fc.asyncProperty(fc.constantFrom(...leaves), fc.constantFrom(...odd), async (path, value) => {
-      const copy: unknown = JSON.parse(JSON.stringify(full));
-      const put = (place: unknown, [key = "", ...rest]: readonly (string | number)[]): unknown => {
-        if (Array.isArray(place))
-          return place.map((one, i) => (i === key ? (rest.length ? put(one, rest) : value) : one));
-        const entries = Object.entries(place as Record<string, unknown>);
-        return Object.fromEntries(
-          entries.map(([name, one]) => [name, name === key ? (rest.length ? put(one, rest) : value) : one]),
-        );
-      };
-      const result = path.length === 0 ? value : put(copy, path);
-      const file = join(folder, "t.json");
-      await writeFile(file, JSON.stringify({ format: "clip-ts evaluation 1", results: [result, result] }));
-      let results: readonly EvalResult[];
-      try {
-        results = await readResults(file);
-      } catch (error) {
-        expect(error instanceof Error && !error.message.includes("\n")).toBe(true);
-        return;
+    for (const path of leaves)
+      for (const value of odd) {
+        const result = path.length === 0 ? value : put(full, path, value);
+        const file = join(folder, "t.json");
+        await writeFile(file, JSON.stringify({ format: "clip-ts evaluation 1", results: [result, result] }));
+        let results: readonly EvalResult[];
+        try {
+          results = await readResults(file);
+        } catch (error) {
+          expect(error instanceof Error && !error.message.includes("\n")).toBe(true);
+          continue;
+        }
+        const shown = evaluationPage(results);
+        pages++;
+        expect(shown).not.toMatch(/<script|onerror="|NaN|Infinity/);
+        expect(shown).not.toMatch(/(src|href)="(?!data:image\/|#)/);
       }
-      const shown = evaluationPage(results);
-      pages++;
-      expect(shown).not.toMatch(/<script|onerror="|NaN|Infinity/);
-      expect(shown).not.toMatch(/(src|href)="(?!data:image\/|#)/);
-    });
-    await fc.assert(tampered, { numRuns: 200 });
-    expect(pages).toBeGreaterThan(20);
+    expect(pages).toBeGreaterThan(300);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -74,6 +74,17 @@ describe("damaged files", () => {
     );
   });
 
+  it("a page whose size is said in bytes instead of a number", async () => {
+    const bytes = new Uint8Array(await readFile(join(GOLDEN, "words.parquet")));
+    bytes[10] = 166; // the type of a field: a list
+    const path = join(place, "typed.parquet");
+    await writeFile(path, bytes);
+    const images = await openImages({ kind: "parquet", path, imageColumn: "picture", labelColumn: "animal" });
+    const error = await images.image(0).catch((reason: unknown) => reason);
+    isOneLine(error);
+    expect(String(error)).toMatch(/: a page of [\d,]+/);
+  });
+
   it("shards", async () => {
     const folder = join(place, "wds");
     await mkdir(folder, { recursive: true });

@@ -32,20 +32,20 @@ export function checkPages(chunk: ArrayBuffer, rows: number, { column, compresso
     const page = header(reader);
     const { compressed_page_size: stored, uncompressed_page_size: whole } = page;
     const left = chunk.byteLength - reader.offset;
-    if (!(stored >= 0 && stored <= left && whole >= 0 && whole <= LARGEST_PAGE))
+    if (!isCount(stored, left) || !isCount(whole, LARGEST_PAGE))
       throw new Error(`a page of ${stored} bytes, ${whole} uncompressed, where there are ${left}`);
     const [v1, v2] = [page.data_page_header, page.data_page_header_v2];
     const count = (v1 ?? v2 ?? page.dictionary_page_header)?.num_values ?? 0;
     const encoding = (v1 ?? v2)?.encoding;
     if (encoding !== undefined) values += count;
-    if (!(count >= 0 && count <= rows && values <= rows))
+    if (!isCount(count, rows) || !isCount(values, rows))
       throw new Error(`a page of ${count} values among ${rows} rows`);
     const bytes = new Uint8Array(chunk, reader.offset, stored);
     reader.offset += stored;
     if (encoding === undefined) continue;
     if (!ENCODINGS.has(encoding)) throw new Error(`the encoding ${encoding} is not read`);
     const before = v2 ? v2.definition_levels_byte_length + v2.repetition_levels_byte_length : 0;
-    if (!(before >= 0 && before <= stored)) throw new Error(`a page of ${stored} bytes with ${before} of levels`);
+    if (!isCount(before, stored)) throw new Error(`a page of ${stored} bytes with ${before} of levels`);
     const isPlain = codec === "UNCOMPRESSED" || v2?.is_compressed === false;
     const packed = bytes.subarray(before);
     const plain = isPlain ? packed : inflated(packed, whole - before, compressors[codec], codec);
@@ -59,6 +59,10 @@ export function checkPages(chunk: ArrayBuffer, rows: number, { column, compresso
     if (encoding.endsWith("_DICTIONARY")) checkRuns(plain, at + 1, plain.length, plain[at] ?? 0, count);
   }
 }
+
+/** A field of a damaged header may be of any type: bytes and lists of one number compare like the number. */
+const isCount = (value: unknown, most: number): boolean =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most;
 
 function inflated(
   bytes: Uint8Array,

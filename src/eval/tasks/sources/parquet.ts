@@ -187,7 +187,7 @@ async function reading<T>(
   } catch (error) {
     await Promise.allSettled(parts);
     const message = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new Error(`${path}: cannot be read as Parquet: ${message}`);
+    throw new Error(`${path}: cannot be read as Parquet: ${message?.slice(0, 200)}`);
   }
 }
 

@@ -3,8 +3,8 @@
  *
  *     clip-ts train emoji-l
  *
- * Thirteen minutes on two cores. Measured, prompt "an emoji of {}", seed 0: on the vendor it never saw, 1,181 ways, top-1 27.9
- * and top-5 51.1; on 127 concepts it never saw, 22.7 and 39.3. PyTorch with the same data and model: 27.4, 49.5, 21.0, 39.0.
+ * Thirteen to fifteen minutes on two cores. Measured, prompt "an emoji of {}", seed 0: on the vendor it never saw, 1,181 ways,
+ * top-1 28.2 and top-5 52.1; on 127 concepts it never saw, 21.7 and 38.2. PyTorch with the same data and model: 27.4, 49.5, 21.0, 39.0.
  */
 import { CONFIGS } from "../src/model/index.ts";
 import type { Recipe } from "../src/train/recipe.ts";

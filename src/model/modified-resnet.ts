@@ -123,5 +123,6 @@ function attentionPool(p: Lookup, x: Tensor, heads: number): Tensor {
   const tokens = add(concat([mean, grid], 1), p("positional_embedding"));
   const query = dense(under(p, "q_proj"), reshape(sliceAxis(tokens, 1, 0, 1), [batch, channels]));
   const value = { weight: p("v_proj.weight"), bias: p("v_proj.bias") };
-  return attendOnce(query, tokens, { key: p("k_proj.weight"), value }, heads);
+  // A ReLU's outputs are all positive: their mean is the larger part of every token.
+  return attendOnce(query, tokens, { key: p("k_proj.weight"), value }, heads, { apart: sub(tokens, mean) });
 }

@@ -86,7 +86,7 @@ export function pooledAttentionBlock(
   const query = projected(attn, pick(normal), QUERY); // [batch, width]
   const [width = 0] = query.shape.slice(-1);
   const maps = { key: third(attn("in_proj_weight"), KEY, width), value: linearMap(attn, VALUE, width) };
-  const mixed = attendOnce(query, laidOut(normal, packing), maps, heads, visible); // [batch, width]
+  const mixed = attendOnce(query, laidOut(normal, packing), maps, heads, { visible }); // [batch, width]
   const attended = add(pick(x), dense(under(attn, "out_proj"), mixed));
   return add(attended, mlp(under(p, "mlp"), normalised(under(p, "ln_2"), attended, config), config));
 }
@@ -126,14 +126,15 @@ function laidOut(x: Tensor, packing: Packing | undefined): Tensor {
  * most of the work: q (K t + b) is (K^T q) t and a term that is the same for all tokens t, which the softmax drops (the bias of keys
  * changes nothing); since the probabilities p add up to 1, sum p (V t + b) is V (sum p t) + b.
  * @param maps weights [width, in] of keys and values, bias [width] of values
- * @param visible bool [batch, tokens]: what each query sees; everything if it is left out
+ * @param options `visible`: bool [batch, tokens], what each query sees, everything by default; `apart`: x less one vector for each of the
+ * batch, which moves all scores alike, so that the softmax drops it. Tokens that have much in common are rounded less without that.
  */
 export function attendOnce(
   q: Tensor,
   x: Tensor,
   maps: { readonly key: Tensor; readonly value: { readonly weight: Tensor; readonly bias: Tensor } },
   heads: number,
-  visible?: Tensor,
+  { visible, apart = x }: { readonly visible?: Tensor | undefined; readonly apart?: Tensor } = {},
 ): Tensor {
   const [batch = 0, tokens = 0, into = 0] = x.shape;
   const [width = 0] = maps.key.shape;
@@ -142,7 +143,7 @@ export function attendOnce(
   const byHead = (weight: Tensor): Tensor => reshape(weight, [heads, size, into]);
   // [heads, batch, in], then [batch, heads, tokens]
   const sought = dot(query, byHead(maps.key), { batch: [[1], [0]], contract: [[2], [1]] });
-  const scores = dot(sought, x, { batch: [[1], [0]], contract: [[2], [2]] });
+  const scores = dot(sought, apart, { batch: [[1], [0]], contract: [[2], [2]] });
   const seen = visible ? select(reshape(visible, [batch, 1, tokens]), scores, -1e9) : scores;
   const mean = dot(softmax(seen), x, { batch: [[0], [0]], contract: [[2], [1]] }); // [batch, heads, in]
   const values = dot(mean, byHead(maps.value.weight), { batch: [[1], [0]], contract: [[2], [2]] }); // [heads, batch, size]

@@ -1,7 +1,8 @@
 /** Features, intermediate results and logits of the small models against the official code's. */
 import { beforeAll, describe, expect, it } from "vitest";
 import type { HostTensors } from "../../src/engine/engine.ts";
-import { reshape, type Tensor, transpose } from "../../src/graph/index.ts";
+import { createOnnxEngine } from "../../src/engine/onnx/onnx-engine.ts";
+import { type HostTensor, hostTensor, reshape, type Tensor, transpose } from "../../src/graph/index.ts";
 import { type ClipConfig, encodeImage, encodeText, similarityLogits } from "../../src/model/index.ts";
 import { engines, REFERENCE, running } from "./engines.ts";
 import { GOLDEN_CONFIGS, type Golden, type GoldenModel, golden, inPrecision, maxOverMax, rows } from "./goldens.ts";
@@ -103,5 +104,43 @@ describe.each(engines())("the exact GELU on $name", (engine) => {
     expect(maxOverMax(out.image, get("gelu.image_features"))).toBeLessThan(FLOAT32);
     expect(maxOverMax(out.text, get("gelu.text_features"))).toBeLessThan(FLOAT32);
     expect(maxOverMax(out.text, get("text_features"))).toBeGreaterThan(1e-3);
+  });
+});
+
+describe("attention pooling of tokens that have nearly everything in common", () => {
+  const [inFloat32, inFloat64] = [
+    running({ name: "onnx", slow: false, create: () => createOnnxEngine({ threads: 2 }) }),
+    running(REFERENCE),
+  ];
+
+  it("rounds what they differ in, not what they share", async () => {
+    const { get } = await golden("models/tiny-rn/expected.safetensors");
+    const parameters = await weights("models/tiny-rn/model_f16.safetensors");
+    const changed = (name: string, change: (value: number, channel: number) => number): HostTensors => {
+      const { shape, data } = parameters[name] as HostTensor;
+      return {
+        [name]: hostTensor(
+          "f32",
+          shape,
+          Array.from(data, (value, i) => change(value, i % (shape.at(-1) ?? 1))),
+        ),
+      };
+    };
+    // Half of the channels are large and say nothing but in the scores.
+    const inputs = {
+      ...parameters,
+      ...changed("visual.layer4.0.bn3.bias", (value, channel) => (channel < 128 ? value + 1000 : value)),
+      ...changed("visual.attnpool.q_proj.weight", (value, channel) => (channel < 128 ? 0 : value)),
+      ...changed("visual.attnpool.v_proj.weight", (value, channel) => (channel < 128 ? 0 : value)),
+      images: rows(get("images"), 1),
+    };
+    const wide = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, inPrecision(x, "f64")]));
+    const encode = (x: Readonly<Record<string, Tensor>>) => ({
+      image: encodeImage(x, x.images as Tensor, GOLDEN_CONFIGS["tiny-rn"]).activations[
+        "visual.pre_projection"
+      ] as Tensor,
+    });
+    const [single, double] = [await inFloat32(inputs, encode), await inFloat64(wide, encode)];
+    expect(maxOverMax(single.image, double.image)).toBeLessThan(2e-5);
   });
 });

@@ -34,8 +34,6 @@ const MODELS = [
 ] as const satisfies [string, ClipConfig][];
 
 const IMAGE = 1e-4;
-/** PyTorch's own float32 run of this one, with these weights, differs from float64 by 1.1e-4: its pooling is that sharp. */
-const SHARPEST = 3e-4;
 const TEXT = 1e-5;
 
 describe.each(MODELS)("%s", (file, config) => {
@@ -87,7 +85,7 @@ describe.each(MODELS)("%s", (file, config) => {
         const result = (name: string): HostTensor => out[name] as HostTensor;
         const error = maxOverMax(result("features"), get(`f64.${tower}_features`));
         console.log(`${file}, ${tower}s: differ by ${error.toExponential(1)}`);
-        expect(error).toBeLessThan(tower === "text" ? TEXT : file === "RN50x64" ? SHARPEST : IMAGE);
+        expect(error).toBeLessThan(tower === "text" ? TEXT : IMAGE);
         for (const { name, rms, mean } of blocks) {
           const [ownRms, ownMean] = moments(result(name));
           expect(Math.abs(ownRms / rms - 1), name).toBeLessThan(1e-5);

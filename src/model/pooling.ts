@@ -16,11 +16,14 @@ export function mapHead(p: Lookup, x: Tensor, vision: WholeVision): Tensor {
   return add(pooled, dense(under(p, "mlp.fc2"), hidden));
 }
 
+/** PyTorch's default: whatever epsilon a tower's layer norms have, open_clip's pooler has this. */
+const POOLER = { epsilon: 1e-5 };
+
 /**
  * The first query of open_clip's `AttentionalPooler` (CoCa; Yu et al. 2022, arXiv 2205.01917, section 3.2):
  * [batch, tokens, width] -> [batch, embedDim]. The other queries are for a decoder and change nothing here.
  */
-export function attentionalPooler(p: Lookup, x: Tensor, heads: number, norm: Pick<WholeVision, "epsilon">): Tensor {
+export function attentionalPooler(p: Lookup, x: Tensor, heads: number): Tensor {
   const [width, attn] = [x.shape[2] ?? 0, under(p, "attn")];
   const embedDim = p("query").shape[1] ?? 0;
   const first = reshape(sliceAxis(p("query"), 0, 0, 1), [1, 1, embedDim]);
@@ -29,8 +32,8 @@ export function attentionalPooler(p: Lookup, x: Tensor, heads: number, norm: Pic
     width === embedDim ? part(attn("in_proj_weight"), i, 3) : attn(name);
   const projected = (y: Tensor, name: string, i: number): Tensor =>
     linear(y, matrix(name, i), part(attn("in_proj_bias"), i, 3));
-  const tokens = normalised(under(p, "ln_k"), x, norm);
-  const query = projected(normalised(under(p, "ln_q"), first, norm), "q_proj_weight", 0);
+  const tokens = normalised(under(p, "ln_k"), x, POOLER);
+  const query = projected(normalised(under(p, "ln_q"), first, POOLER), "q_proj_weight", 0);
   const mixed = attendedOnce(
     query,
     projected(tokens, "k_proj_weight", 1),

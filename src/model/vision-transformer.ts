@@ -74,7 +74,7 @@ function firstToken(x: Tensor): Tensor {
 function pooledTokens(p: Lookup, tokens: Tensor, vision: WholeVision): Tensor {
   const { pool, classToken, normAfterPool, poolHeads } = vision;
   const [head, post] = [under(p, "attn_pool"), under(p, "ln_post")];
-  if (pool === "attentional") return normalised(post, attentionalPooler(head, tokens, poolHeads, vision), vision);
+  if (pool === "attentional") return normalised(post, attentionalPooler(head, tokens, poolHeads), vision);
   const x = normAfterPool ? tokens : normalised(post, tokens, vision);
   // The class token is no patch.
   const pooled =

@@ -291,20 +291,21 @@ def main():
         ),
         30,
     )
-    # open_clip's attentional pooler, of another width than the tower and of the same; causal texts pooled at the ends.
+    # open_clip's attentional pooler, of another width than the tower and of the same, there with another epsilon, which is not the pooler's;
+    # causal texts pooled at the ends.
     for name, embed, pool in (("open-clip-attentional", 16, "last"), ("open-clip-attentional-same", 24, "first")):
         make(
             name,
             {
                 "embedDim": embed,
                 "imageSize": 24,
-                "vision": {"kind": "vit", **tower(24, 1, 2), "patchSize": 8, "pool": "attentional", "poolHeads": 4, "poolQueries": 5},
+                "vision": {"kind": "vit", **tower(24, 1, 2), "patchSize": 8, "pool": "attentional", "poolHeads": 4, "poolQueries": 5, **({"epsilon": 1e-2} if embed == 24 else {})},
                 "text": {**ours, "pool": pool, **({"projection": "none"} if embed == 24 else {})},
                 "activation": "quickGelu",
             },
             clip(
                 embed,
-                {"image_size": 24, "layers": 1, "width": 24, "head_width": 12, "patch_size": 8, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5},
+                {"image_size": 24, "layers": 1, "width": 24, "head_width": 12, "patch_size": 8, "attentional_pool": True, "attn_pooler_heads": 4, "attn_pooler_queries": 5, **({"norm_kwargs": {"eps": 1e-2}} if embed == 24 else {})},
                 {**text, "pool_type": pool, **({"proj_type": "none"} if embed == 24 else {})},
                 quick_gelu=True,
             ),

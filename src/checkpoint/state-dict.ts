@@ -7,6 +7,7 @@ import {
   type PickleValue,
   type TorchTensor,
 } from "./pickle-values.ts";
+import { quote } from "./quote.ts";
 import { SCRIPT_MODULES } from "./torch-globals.ts";
 
 export interface StateDict {
@@ -18,7 +19,7 @@ export interface StateDict {
 }
 
 /** Where training loops put the weights, the best first; what else they keep (optimisers, averages) is no model to load. */
-const KEYS = ["state_dict", "model_state_dict", "model", "module", "weights", "net", "params"];
+const KEYS = ["state_dict", "model_state_dict", "model", "module", "weights", "net", "params", "checkpoint", "state"];
 /** How deep a training checkpoint is searched, and a module tree read. */
 const DEEPEST_DICT = 3;
 const DEEPEST_MODULE = 32;
@@ -29,25 +30,25 @@ export function findStateDict(root: PickleValue): StateDict {
   if (isKind(root, "object") && root.type.startsWith(SCRIPT_MODULES)) return scriptModule(root);
   if (!isKind(root, "dict")) throw new Error(`expected a state dict, got ${describe(root)}`);
   const found = search(root, [], DEEPEST_DICT);
-  if (!found) throw new Error("a dict without tensors, no state dict");
+  if (!found) throw new Error(`a dict without tensors, no state dict: its keys are ${keysOf(root)}`);
   return found;
 }
 
-/** A dict with tensors, else the first below it under a known key, else the one below it that has most. */
+/** The first dict with tensors under a known key, else the dict itself: a best accuracy or a random state may stand beside the weights. */
 function search(dict: PickleDict, path: readonly string[], depth: number): StateDict | undefined {
-  const tensors = new Map<string, TorchTensor>();
-  for (const [name, value] of dict.entries)
-    if (typeof name === "string" && isKind(value, "tensor")) tensors.set(name, value);
-  if (tensors.size > MOST_TENSORS) throw new Error(`more than ${MOST_TENSORS} tensors`);
-  if (tensors.size > 0) return { tensors, path, classes: new Set() };
-  if (depth === 0) return undefined;
-  for (const key of KEYS) {
+  for (const key of depth === 0 ? [] : KEYS) {
     const value = dict.entries.get(key);
     const found = isKind(value, "dict") ? search(value, [...path, key], depth - 1) : undefined;
     if (found) return found;
   }
-  return undefined;
+  const tensors = new Map<string, TorchTensor>();
+  for (const [name, value] of dict.entries)
+    if (typeof name === "string" && isKind(value, "tensor")) tensors.set(name, value);
+  if (tensors.size > MOST_TENSORS) throw new Error(`more than ${MOST_TENSORS} tensors`);
+  return tensors.size > 0 ? { tensors, path, classes: new Set() } : undefined;
 }
+
+const keysOf = ({ entries }: PickleDict): string => quote([...entries.keys()].filter((key) => typeof key === "string"));
 
 /** The parameters and buffers of a tree of modules, named as `state_dict()` names them. */
 function scriptModule(root: PickleObject): StateDict {

@@ -37,6 +37,8 @@ const TORCH_DTYPES: Readonly<Record<string, StoredDType>> = {
   "torch.uint32": "U32",
   "torch.uint64": "U64",
   "torch.bool": "BOOL",
+  "torch.float8_e4m3fn": "F8_E4M3",
+  "torch.float8_e5m2": "F8_E5M2",
 };
 
 /** Storages of bytes, whose tensors say what these are. */
@@ -126,6 +128,7 @@ const RECORDS: readonly string[] = [
   "numpy._core.multiarray.scalar",
   "numpy._core.multiarray._reconstruct",
   "_codecs.encode", // how bytes are written in protocol 2
+  "torch.Tensor", // the class of buffers, beside how to rebuild them
   "torch.device",
   "torch.serialization._get_layout",
   "datetime.datetime",

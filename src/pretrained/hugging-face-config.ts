@@ -115,7 +115,7 @@ export function readHuggingFaceConfig(json: unknown, path: string): HuggingFaceC
   const [architecture = whole] = head.architectures ?? [];
   if (architecture !== whole)
     throw new Error(`${path}: architectures: ${JSON.stringify(architecture)} is not supported, ${whole} is`);
-  const parsed = checked(SCHEMAS[kind], withOldFields(json), path);
+  const parsed = checked(SCHEMAS[kind], withOldFields(json, kind), path);
   const fail = (field: string, what: string): never => {
     throw new Error(`${path}: ${field}: ${what}`);
   };
@@ -128,8 +128,8 @@ export function readHuggingFaceConfig(json: unknown, path: string): HuggingFaceC
   return { kind, config };
 }
 
-/** Configurations of before hold a second copy of each tower's, which overrides the first. */
-function withOldFields(json: unknown): unknown {
+/** CLIP's configurations of before hold a second copy of each tower's, which replaces the first: what it leaves out is the default, too. */
+function withOldFields(json: unknown, kind: HuggingFaceKind): unknown {
   const object = z.looseObject({});
   const { data } = object
     .extend({
@@ -142,8 +142,8 @@ function withOldFields(json: unknown): unknown {
   if (!data) return json;
   return {
     ...data,
-    text_config: { ...data.text_config, ...data.text_config_dict },
-    vision_config: { ...data.vision_config, ...data.vision_config_dict },
+    text_config: (kind === "clip" ? data.text_config_dict : undefined) ?? data.text_config ?? {},
+    vision_config: (kind === "clip" ? data.vision_config_dict : undefined) ?? data.vision_config ?? {},
   };
 }
 

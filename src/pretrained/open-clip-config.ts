@@ -200,10 +200,15 @@ interface Activations {
   readonly fail: Fail;
 }
 
-/** Said before the schema says that the fields of such a tower are unknown. */
+/** Said before the schema says that the fields of such a model are unknown. */
 function refuseOtherTowers(json: unknown, fail: Fail): void {
-  const model = z.looseObject({ text_cfg: z.looseObject({}), vision_cfg: z.looseObject({}) });
+  const tower = z.looseObject({ ls_init_value: z.unknown().optional() });
+  const model = z.looseObject({ text_cfg: tower, vision_cfg: tower, multimodal_cfg: z.unknown().optional() });
   const { data } = z.looseObject({ model_cfg: model }).safeParse(json);
+  if (data?.model_cfg.multimodal_cfg != null) fail("model_cfg.multimodal_cfg", "CoCa's decoder is not supported");
+  for (const name of ["vision_cfg", "text_cfg"] as const)
+    if (data?.model_cfg[name].ls_init_value != null)
+      fail(`model_cfg.${name}.ls_init_value`, "layer scale is not supported");
   const name = data?.model_cfg.text_cfg.hf_model_name;
   if (typeof name === "string")
     fail("model_cfg.text_cfg.hf_model_name", `Hugging Face text towers (${name}) are not supported`);
@@ -227,10 +232,9 @@ function imageTower(
       );
     return { vision: trunk, activation: base };
   }
-  const heads = vision.width / vision.head_width;
   if (Array.isArray(vision.layers)) {
-    const kind = { kind: "resnet", width: vision.width, layers: vision.layers, heads: heads * 32 } as const;
-    return { vision: kind, activation: base };
+    const { width, layers, head_width: size } = vision;
+    return { vision: { kind: "resnet", width, layers, heads: Math.floor((width * 32) / size) }, activation: base };
   }
   if (typeof vision.attentional_pool === "string")
     return fail(field("attentional_pool"), `${JSON.stringify(vision.attentional_pool)} is not supported, true is`);
@@ -238,7 +242,7 @@ function imageTower(
     kind: "vit",
     width: vision.width,
     layers: vision.layers,
-    heads,
+    heads: Math.floor(vision.width / vision.head_width),
     patchSize: square(vision.patch_size ?? 16, field("patch_size"), fail),
     ...mlpWidth(vision),
     ...norms(vision.norm_kwargs, field("norm_kwargs"), fail),

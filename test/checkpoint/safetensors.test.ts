@@ -57,6 +57,18 @@ describe("files of the malformed set", () => {
     expect(unusual.get("bool")).toMatchObject({ dtype: "bool", data: Uint8Array.of(1, 0) });
   });
 
+  it("may hold numbers that no model here has, as long as nobody asks for them", async () => {
+    const header = JSON.stringify({ a: { dtype: "C64", shape: [1], data_offsets: [0, 8] } });
+    const bytes = Buffer.concat([
+      Buffer.from([header.length, 0, 0, 0, 0, 0, 0, 0]),
+      Buffer.from(header),
+      Buffer.alloc(8),
+    ]);
+    const file = await openSafetensors(memorySource("x", new Uint8Array(bytes)));
+    expect(file.tensors.get("a")).toMatchObject({ dtype: "C64", shape: [1] });
+    expect(await refusal(file.read("a"))).toBe('x: tensor "a": dtype C64 is not supported');
+  });
+
   it("may name tensors __proto__ and constructor", async () => {
     const path = join(MALFORMED, "st_proto_key.safetensors");
     const odd = await readSafetensors(path);

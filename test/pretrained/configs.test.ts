@@ -39,10 +39,10 @@ describe("open_clip_config.json", () => {
     ["model_cfg.embed_dim", "20", "model_cfg.embed_dim: Invalid input"],
     ["model_cfg.embed_dim", undefined, "model_cfg.embed_dim: is missing"],
     ["model_cfg.embed_dim", 0, "model_cfg.embed_dim"],
-    ["model_cfg.multimodal_cfg", {}, "model_cfg.multimodal_cfg"],
+    ["model_cfg.multimodal_cfg", {}, "model_cfg.multimodal_cfg: CoCa's decoder is not supported"],
     ["model_cfg.unheard_of", 1, 'model_cfg: Unrecognized key: "unheard_of"'],
     ["model_cfg.vision_cfg.unheard_of", 1, 'model_cfg.vision_cfg: Unrecognized key: "unheard_of"'],
-    ["model_cfg.vision_cfg.ls_init_value", 1e-5, "model_cfg.vision_cfg.ls_init_value"],
+    ["model_cfg.vision_cfg.ls_init_value", 1e-5, "model_cfg.vision_cfg.ls_init_value: layer scale is not supported"],
     ["model_cfg.vision_cfg.qk_norm", true, "model_cfg.vision_cfg.qk_norm"],
     ["model_cfg.vision_cfg.block_type", "custom", "model_cfg.vision_cfg.block_type"],
     ["model_cfg.vision_cfg.pool_type", "none", "model_cfg.vision_cfg.pool_type"],
@@ -65,7 +65,7 @@ describe("open_clip_config.json", () => {
     ],
     ["model_cfg.vision_cfg.timm_model_name", "convnext_base", "timm image towers (convnext_base) are not supported"],
     ["model_cfg.vision_cfg.timm_model_name", "vit_base_patch16_siglip_224", 'expected "map" and timm_proj "none"'],
-    ["model_cfg.vision_cfg.head_width", 20, "vision.heads"],
+    ["model_cfg.vision_cfg.head_width", 40, "vision.heads"],
     [
       "model_cfg.text_cfg.hf_model_name",
       "roberta-base",
@@ -85,6 +85,12 @@ describe("open_clip_config.json", () => {
     expect(said).toContain(message);
     expect(said.startsWith("open_clip_config.json: ")).toBe(true);
     expect(said).not.toContain("\n");
+  });
+
+  it("divides widths into heads as open_clip does, leaving out what is over", () => {
+    const heads = (width: number): number =>
+      readOpenClipConfig(changed(openClip, "model_cfg.vision_cfg.head_width", width), "x").config.vision.heads;
+    expect([heads(16), heads(15), heads(20)]).toEqual([2, 2, 1]);
   });
 
   it("of the published SigLIP models, whose towers are known by timm's names", () => {
@@ -161,12 +167,15 @@ describe("config.json of Hugging Face", () => {
     const bare = readHuggingFaceConfig({ model_type: "clip" }, "x").config;
     expect(bare).toMatchObject({ embedDim: 512, imageSize: 224, activation: "quickGelu" });
     expect(bare.text).toEqual({ contextLength: 77, vocabSize: 49408, width: 512, layers: 12, heads: 8 });
+    // transformers fills the copy with its defaults, and then replaces all of the first one.
     const old = {
       model_type: "clip",
-      text_config: { hidden_size: 512 },
+      text_config: { hidden_size: 512, layer_norm_eps: 1e-3 },
       text_config_dict: { hidden_size: 768, num_attention_heads: 12, intermediate_size: 3072 },
     };
-    expect(readHuggingFaceConfig(old, "x").config.text.width).toBe(768);
+    const text = readHuggingFaceConfig(old, "x").config.text;
+    expect(text).toMatchObject({ width: 768 });
+    expect(text).not.toHaveProperty("epsilon");
   });
 });
 

@@ -7,7 +7,10 @@ import { dotProduct } from "../../directions.ts";
 import { bootstrap, type Interval } from "../bootstrap.ts";
 
 export interface Association extends Interval {
-  /** Difference of the groups' mean associations over the deviation of all; -2 to 2, above 0 where X leans to A. */
+  /**
+   * Difference of the groups' mean associations over the deviation of all, above 0 where X leans to A; at most
+   * sqrt(n (n - 1) / (|X| |Y|)) of n = |X| + |Y|: 2 for large groups of one size.
+   */
   readonly effectSize: number;
   /** Share of the equally large divisions of X and Y together whose difference is at least as large (one-sided). */
   readonly pValue: number;

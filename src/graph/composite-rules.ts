@@ -81,8 +81,8 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
     return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
   },
   batchNormGrad: (_, inputs) => {
-    const [x, gain, mean, variance, gradient] = operands("batchNormGrad", inputs, 5);
-    const vector = channelwise("batchNormGrad", x, gain, mean, variance);
+    const [x, mean, variance, gradient] = operands("batchNormGrad", inputs, 4);
+    const vector = channelwise("batchNormGrad", x, mean, variance);
     beside("batchNormGrad", x, x.shape, gradient);
     return [{ shape: x.shape, dtype: x.dtype }, vector, vector];
   },

@@ -132,22 +132,22 @@ export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> }
     const variance = reduceMean(square(centred), leading(x));
     return [add(mul(centred, mul(rsqrt(add(variance, epsilon)), gain)), bias), mean, variance];
   },
-  batchNormGrad: ({ epsilon }, x, gain, mean, variance, g) => {
+  batchNormGrad: ({ epsilon }, x, mean, variance, g) => {
     const inverse = rsqrt(add(variance, epsilon));
     const normal = mul(sub(x, mean), inverse);
     const [dgain, dbias] = [reduceSum(mul(g, normal), leading(x)), reduceSum(g, leading(x))];
     const count = 1 / rows(x);
-    const dx = mul(sub(sub(g, mul(dbias, count)), mul(normal, mul(dgain, count))), mul(gain, inverse));
-    return [dx, dgain, dbias];
+    return [sub(sub(g, mul(dbias, count)), mul(normal, mul(dgain, count))), dgain, dbias];
   },
   linearBatchNorm: ({ epsilon }, x, weight, gain, bias) => {
     const y = node("batchNorm", { epsilon }, [linear(x, weight), gain, bias]);
     return [y, output(y, 1), output(y, 2)];
   },
   linearBatchNormGrad: ({ epsilon }, x, weight, gain, mean, variance, g) => {
-    const dy = node("batchNormGrad", { epsilon }, [linear(x, weight), gain, mean, variance, g]);
-    const dx = dot(dy, weight, { batch: [[], []], contract: [[last(dy)], [0]] });
-    const dweight = dot(dy, x, { batch: [[], []], contract: [leading(x), leading(x)] });
+    const dy = node("batchNormGrad", { epsilon }, [linear(x, weight), mean, variance, g]);
+    const scale = reshape(mul(gain, rsqrt(add(variance, epsilon))), [-1, 1]);
+    const dx = dot(dy, mul(weight, scale), { batch: [[], []], contract: [[last(dy)], [0]] });
+    const dweight = mul(dot(dy, x, { batch: [[], []], contract: [leading(x), leading(x)] }), scale);
     return [dx, dweight, output(dy, 1), output(dy, 2)];
   },
   attention: ({ heads, causal }, q, k, v) => {

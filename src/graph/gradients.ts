@@ -20,6 +20,7 @@ import {
   reduceSum,
   reshape,
   reverse,
+  rsqrt,
   scatterAdd,
   select,
   sign,
@@ -35,7 +36,7 @@ import { elements, isFloat } from "./dtype.ts";
 import { node } from "./node.ts";
 import { inOrder } from "./order.ts";
 import { recomputation } from "./recompute.ts";
-import { type Node, type OpName, show, type Tensor } from "./tensor.ts";
+import { made, type Node, type OpName, show, type Tensor } from "./tensor.ts";
 
 /**
  * Gradients to the node's inputs, given the gradient `g` to its first output; `undefined` where none flows.
@@ -98,11 +99,23 @@ const dotGradient: Gradient<"dot"> = (y, g, a, b) => {
   return [toSide(0, freeA, b, freeB, axesOfB), toSide(1, freeB, a, freeA, axesOfA)];
 };
 
+/** g as `plain` times a factor of each channel, which the gradients of a linear map take up where they are small. */
+function withoutFactor(g: Tensor): { readonly plain: Tensor; readonly factor?: Tensor } {
+  const [plain, stretched] = g.inputs;
+  if (!made(g, "mul") || !plain || !stretched || !made(stretched, "broadcast")) return { plain: g };
+  const [factor] = stretched.inputs;
+  const isOfChannels =
+    factor?.shape[0] === g.shape.at(-1) && `${stretched.attrs.dimensions}` === `${g.shape.length - 1}`;
+  return factor && isOfChannels ? { plain, factor } : { plain: g };
+}
+
 const convolutionGradient: Gradient<"convolution"> = (y, g, x, kernel) => {
   const { stride, padding } = y.attrs;
   const [, , kh = 1, kw = 1] = kernel.shape;
   const [, height = 0, width = 0] = x.shape;
   const [, outHeight = 0, outWidth = 0] = g.shape;
+  const { plain, factor } = withoutFactor(g);
+  const ofChannels = (whole: Tensor): Tensor => (factor ? mul(whole, reshape(factor, [-1, 1, 1, 1])) : whole);
   // dX: the gradient, spread by the stride and padded to full overlap, convolved with the flipped kernel, its channels swapped.
   const spread = (axis: 0 | 1, size: number, out: number, window: number): readonly [number, number] => {
     const low = window - 1 - padding[axis][0];
@@ -110,13 +123,14 @@ const convolutionGradient: Gradient<"convolution"> = (y, g, x, kernel) => {
   };
   const [rows, columns] = [spread(0, height, outHeight, kh), spread(1, width, outWidth, kw)];
   const interior = [0, stride[0] - 1, stride[1] - 1, 0];
-  const spreadOut = pad(g, [0, 0, 0, 0], [0, 0, 0, 0], interior);
-  const flipped = kh * kw === 1 ? kernel : reverse(kernel, [2, 3]);
+  const spreadOut = pad(plain, [0, 0, 0, 0], [0, 0, 0, 0], interior);
+  const scaled = ofChannels(kernel);
+  const flipped = kh * kw === 1 ? scaled : reverse(scaled, [2, 3]);
   const dx = node("convolution", { stride: [1, 1], padding: [rows, columns] }, [
     spreadOut,
     transpose(flipped, [1, 0, 2, 3]),
   ]);
-  return [dx, node("convolutionKernelGrad", { stride, padding, kernel: [kh, kw] }, [x, g])];
+  return [dx, ofChannels(node("convolutionKernelGrad", { stride, padding, kernel: [kh, kw] }, [x, plain]))];
 };
 
 const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
@@ -214,8 +228,10 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
   logSoftmax: (y, g) => [sub(g, mul(exp(y), reduceSum(g, [g.shape.length - 1], true)))],
   linear: (_, g, x, weight, bias) => {
     const rows = x.shape.slice(0, -1).map((_, axis) => axis);
-    const dx = dot(g, weight, { batch: [[], []], contract: [[rows.length], [0]] });
-    const dweight = dot(g, x, { batch: [[], []], contract: [rows, rows] });
+    const { plain, factor } = withoutFactor(g);
+    const ofRows = (matrix: Tensor): Tensor => (factor ? mul(matrix, reshape(factor, [-1, 1])) : matrix);
+    const dx = dot(plain, ofRows(weight), { batch: [[], []], contract: [[rows.length], [0]] });
+    const dweight = ofRows(dot(plain, x, { batch: [[], []], contract: [rows, rows] }));
     return bias ? [dx, dweight, reduceSum(g, rows)] : [dx, dweight];
   },
   layerNorm: (y, g, x, gain) => {
@@ -224,8 +240,9 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
   },
   layerNormGrad: "decompose",
   batchNorm: (y, g, x, gain) => {
-    const dx = node("batchNormGrad", y.attrs, [x, gain, output(y, 1), output(y, 2), g]);
-    return [dx, output(dx, 1), output(dx, 2)];
+    const variance = output(y, 2);
+    const dx = node("batchNormGrad", y.attrs, [x, output(y, 1), variance, g]);
+    return [mul(dx, mul(gain, rsqrt(add(variance, y.attrs.epsilon)))), output(dx, 1), output(dx, 2)];
   },
   batchNormGrad: "decompose",
   linearBatchNorm: (y, g, x, weight, gain) => {

@@ -106,7 +106,7 @@ export interface CompositeAttrs {
   layerNormGrad: None;
   /** batchNorm(x [..., channels], gain, bias) -> y with the batch's statistics; further outputs: mean, biased variance [channels]. */
   batchNorm: { readonly epsilon: number };
-  /** batchNormGrad(x, gain, mean, variance, gradient) -> dx; further outputs: dgain, dbias. */
+  /** batchNormGrad(x, mean, variance, gradient) -> dx deviation / gain, which saves a pass over it; further outputs: dgain, dbias. */
   batchNormGrad: { readonly epsilon: number };
   /** linearBatchNorm(x [..., in], weight [out, in], gain, bias): batchNorm of the linear map; further outputs as batchNorm's. */
   linearBatchNorm: { readonly epsilon: number };

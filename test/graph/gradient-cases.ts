@@ -232,7 +232,7 @@ export const GRADIENT_CASES = {
   })),
   batchNorm: channels((x, gain, bias) => g.batchNorm(x, gain, bias, 1e-2).y),
   batchNormGrad: fc.tuple(shapes(1, 2), size()).map(([lead, width]) => ({
-    operands: [real([...lead, width]), real([width]), real([width]), real([width], "positive"), real([...lead, width])],
+    operands: [real([...lead, width]), real([width]), real([width], "positive"), real([...lead, width])],
     build: (...operands) => node("batchNormGrad", { epsilon: 1e-2 }, operands),
   })),
   linearBatchNorm: fc.tuple(shapes(1, 2), size(), size()).map(([lead, into, out]) => ({

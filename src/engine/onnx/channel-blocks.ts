@@ -7,7 +7,7 @@ import { elements, type HostTensor, hostTensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
 import { type Probe, probe } from "./probe.ts";
-import { withVector } from "./rows.ts";
+import { columnSum, withVector } from "./rows.ts";
 
 /** The domain of the blocked kernels. */
 export const BLOCKED = "com.microsoft.nchwc";
@@ -36,7 +36,7 @@ interface Affine {
   readonly shape: readonly number[];
   /** [channels]. */
   readonly scale: Name;
-  readonly shift?: Name;
+  readonly shift: Name;
   /** Added at the end, of the shape of x. */
   readonly plus?: Name;
   readonly relu?: boolean;
@@ -53,7 +53,7 @@ export function affine(context: Context, { x, shape, scale, shift, plus, relu = 
   const { emit, channelBlock: block = 1 } = context;
   if (!isOnePass(context, shape)) {
     const scaled = withVector(emit, "Mul", x, shape, scale);
-    const shifted = shift === undefined ? scaled : withVector(emit, "Add", scaled, shape, shift);
+    const shifted = withVector(emit, "Add", scaled, shape, shift);
     const whole = plus === undefined ? shifted : emit.node("Add", [shifted, plus]);
     return relu ? emit.node("Relu", [whole]) : whole;
   }
@@ -66,11 +66,27 @@ export function affine(context: Context, { x, shape, scale, shift, plus, relu = 
     [
       laid(x),
       emit.node("Reshape", [vector(scale), emit.ints([block, 1, 1, 1])]),
-      shift === undefined ? "" : vector(shift),
+      vector(shift),
       ...(plus === undefined ? [] : [laid(plus)]),
     ],
     { group: block, kernel_shape: [1, 1], ...(relu ? { activation: "Relu" } : {}) },
     BLOCKED,
   );
   return emit.node("Reshape", [y, emit.ints(shape)]);
+}
+
+/**
+ * a b summed over the rows, [channels]: where `isOnePass` says so, no product is written. Stretches of LINE pixels of a are pictures of
+ * their own, each convolved with the same stretch of b as a kernel of its size, which gives one number a channel.
+ */
+export function sumOfProducts(context: Context, a: Name, b: Name, shape: readonly number[]): Name {
+  const { emit } = context;
+  const channels = shape.at(-1) ?? 1;
+  if (!isOnePass(context, shape))
+    return columnSum(emit, emit.node("Mul", [a, b]), elements(shape) / channels, channels);
+  const count = elements(shape) / LINE;
+  const pictures = emit.node("Reshape", [a, emit.ints([1, count, 1, LINE])]);
+  const kernels = emit.node("Reshape", [b, emit.ints([count, 1, 1, LINE])]);
+  const sums = emit.node("Conv", [pictures, kernels], { group: count, kernel_shape: [1, LINE] }, BLOCKED);
+  return columnSum(emit, sums, count / channels, channels);
 }

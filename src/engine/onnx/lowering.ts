@@ -24,7 +24,7 @@ import {
   lowerSumOfLinearBatchNorms,
 } from "./normalization.ts";
 import { lowerQuantizedGather } from "./quantized.ts";
-import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withVector } from "./rows.ts";
+import { columnSum, lowerAvgPool, lowerUpsample, sumsRows, withUpsampled, withVector } from "./rows.ts";
 
 /** Gives the names of the node's outputs (of as many as it computes), or leaves the composite to its decomposition. */
 type Lowering<K extends OpName> = ((context: Context, node: Node<K>) => Name | readonly Name[]) | "decompose";
@@ -141,7 +141,12 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   abs: named("Abs"),
   sign: named("Sign"),
   not: named("Not"),
-  add: (context, node) => lowerSumOfLinearBatchNorms(context, node) ?? elementwise("Add")(context, node),
+  add: (context, node) => {
+    const [a, b] = node.inputs as [Tensor, Tensor];
+    if (made(a, "upsample")) return withUpsampled(context, "Add", context.value(b), a);
+    if (made(b, "upsample")) return withUpsampled(context, "Add", context.value(a), b);
+    return lowerSumOfLinearBatchNorms(context, node) ?? elementwise("Add")(context, node);
+  },
   sub: elementwise("Sub"),
   mul: elementwise("Mul"),
   div: elementwise("Div"),
@@ -258,9 +263,11 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   },
   relu: lowerRelu,
   // 1 where the output is positive: a hard sigmoid that steep is five times faster than Sign or Greater.
-  reluGrad: ({ emit, value }, { inputs: [y, g] }) => {
-    const step = emit.node("HardSigmoid", [value(y as Tensor)], { alpha: { float: 1e30 }, beta: { float: 0 } });
-    return emit.node("Mul", [value(g as Tensor), step]);
+  reluGrad: (context, { inputs }) => {
+    const { emit, value } = context;
+    const [y, g] = inputs as [Tensor, Tensor];
+    const step = emit.node("HardSigmoid", [value(y)], { alpha: { float: 1e30 }, beta: { float: 0 } });
+    return made(g, "upsample") ? withUpsampled(context, "Mul", step, g) : emit.node("Mul", [value(g), step]);
   },
   quickGelu: ({ emit, value }, { inputs: [x] }) =>
     emit.contrib("QuickGelu", [value(x as Tensor)], { alpha: { float: 1.702 } }),

@@ -1,6 +1,6 @@
 /** Batch normalisation in few passes over the wide tensor. */
 import { elements, made, type Node, type Tensor } from "../../graph/index.ts";
-import { affine, isOnePass } from "./channel-blocks.ts";
+import { affine, isOnePass, sumOfProducts } from "./channel-blocks.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
 import { tallProduct } from "./matmul.ts";
@@ -51,7 +51,7 @@ function batchNorm(
   const mean = once("mean", () => emit.node("Mul", [sumRows(emit, value(x), x), perRow]));
   const { from, rest } = squared(context, x, mean);
   const variance = once("variance", () => {
-    const meanSquare = emit.node("Mul", [sumRows(emit, emit.node("Mul", [from, from]), x), perRow]);
+    const meanSquare = emit.node("Mul", [sumOfProducts(context, from, from, x.shape), perRow]);
     return emit.node("Max", [less(context, meanSquare, mean, rest), emit.scalar(0, "f32")]);
   });
   const scale = once("scale", () =>
@@ -75,22 +75,19 @@ export function lowerRelu(context: Context, { inputs, shape }: Node<"relu">): Na
   return affine(context, { x: from, shape, scale, shift, relu: true });
 }
 
-/** dx, dgain, dbias: with c = x - mean, dx = gain/deviation (g - mean(g) - c mean(g c)/variance), as g scale + x slope + offset. */
+/** dx deviation / gain, dgain, dbias: with c = x - mean, the first is g - mean(g) - c mean(g c)/variance, as g + x slope + offset. */
 export function lowerBatchNormGrad(context: Context, node: Node<"batchNormGrad">): Name[] {
   const { emit, value } = context;
-  const [x, gain, mean, variance, g] = node.inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const [x, mean, variance, g] = node.inputs as [Tensor, Tensor, Tensor, Tensor];
   const { from, rest } = squared(context, x, value(mean));
   const inverse = inverseDeviation(context, value(variance), node.attrs.epsilon);
   const dbias = sumRows(emit, value(g), x);
-  const along = less(context, sumRows(emit, emit.node("Mul", [value(g), from]), x), dbias, rest);
+  const along = less(context, sumOfProducts(context, value(g), from, x.shape), dbias, rest);
   const dgain = emit.node("Mul", [along, inverse]);
   const minusPerRow = emit.scalar(-1 / rowsOf(x), "f32");
-  const scale = emit.node("Mul", [value(gain), inverse]);
-  const slope = emit.node("Mul", [emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]), scale]);
-  const constant = emit.node("Mul", [emit.node("Mul", [dbias, minusPerRow]), scale]);
-  const offset = less(context, constant, slope, rest);
-  const line = affine(context, { x: from, shape: x.shape, scale: slope, shift: offset });
-  const dx = affine(context, { x: value(g), shape: x.shape, scale, plus: line });
+  const slope = emit.node("Mul", [emit.node("Mul", [dgain, inverse]), minusPerRow]);
+  const offset = less(context, emit.node("Mul", [dbias, minusPerRow]), slope, rest);
+  const dx = affine(context, { x: from, shape: x.shape, scale: slope, shift: offset, plus: value(g) });
   return [dx, dgain, dbias];
 }
 

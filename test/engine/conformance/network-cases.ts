@@ -326,7 +326,7 @@ export const NETWORK = {
   ],
   batchNormGrad: [...NORMALISED.slice(1), ...MANY_ROWS].flatMap((shape) => {
     const vector = shape.slice(-1);
-    const operands = [real(shape), real(vector), real(vector), real(vector, "positive"), real(shape)];
+    const operands = [real(shape), real(vector), real(vector, "positive"), real(shape)];
     return allOutputs(named(shape), "batchNormGrad", { epsilon: 1e-3 }, operands);
   }),
   linearBatchNorm: [
@@ -378,9 +378,17 @@ export const NETWORK = {
   avgPool: [2, 3, 1].flatMap((window) =>
     forward(`by ${window}`, [real([2, 2 * window, window, 3])], (x) => node("avgPool", { window }, [x as Tensor])),
   ),
-  upsample: [2, 3, 1].flatMap((window) =>
-    forward(`by ${window}`, [real([2, 2, 1, 3])], (x) => node("upsample", { window }, [x as Tensor])),
-  ),
+  upsample: [2, 3, 1].flatMap((window) => [
+    ...forward(`by ${window}`, [real([2, 2, 1, 3])], (x) => node("upsample", { window }, [x as Tensor])),
+    {
+      name: `by ${window}, beside others`,
+      operands: [real([2, 2, 3, 4]), ...[0, 1, 2].map(() => real([2, 2 * window, 3 * window, 4]))],
+      build: (x: Tensor, left: Tensor, right: Tensor, y: Tensor) => {
+        const wide = node("upsample", { window }, [x]);
+        return g.mul(g.add(g.add(left, wide), g.add(wide, right)), node("reluGrad", {}, [y, wide]));
+      },
+    },
+  ]),
   crossEntropy: [
     [3, 5],
     [1, 2],

@@ -9,6 +9,7 @@ import type { Name } from "./emitter.ts";
 import { kernelTaps, reversedTaps } from "./kernel-taps.ts";
 import { tallProduct } from "./matmul.ts";
 import { paddedPixels } from "./padded-pixels.ts";
+import { lowerPlaneConvolution, planeKernelGrad, type TiledKernelGrad } from "./plane-convolution.ts";
 
 /** What the patches of a piece take at most, if there are not too many pieces: they stay in the caches of two cores. */
 const PIECE_BYTES = 2 ** 22;
@@ -25,7 +26,7 @@ interface Geometry {
   readonly kernel: readonly [number, number];
   readonly stride: readonly [number, number];
   readonly padding: OpAttrs["convolution"]["padding"];
-  /** Rows and columns with the padding, of columns maybe more. */
+  /** Rows and columns with as much of the padding as is read, of columns maybe more. */
   readonly padded: readonly [number, number];
   /** Output positions computed as one. */
   readonly tile: number;
@@ -52,7 +53,7 @@ function geometry(
   const whole = (pixels: number): number => Math.ceil(pixels / fold) * fold;
   const span = whole((tile - 1) * stride[1] + kernel[1]);
   const columns = Math.max(width + padding[1][0] + padding[1][1], (outWidth / tile - 1) * step + span);
-  const padded = [height + padding[0][0] + padding[0][1], whole(columns)] as const;
+  const padded = [(outHeight - 1) * stride[0] + kernel[0], whole(columns)] as const;
   return { batch, height, width, into, out, outHeight, outWidth, kernel, stride, padding, padded, tile, fold, span };
 }
 
@@ -124,8 +125,10 @@ function kernelMatrix(context: Context, kernel: Tensor, g: Geometry): KernelMatr
 export function lowerConvolution(context: Context, node: Node<"convolution">): Name {
   const { emit } = context;
   const [x, kernel] = node.inputs as [Tensor, Tensor];
-  const blocked = lowerBlockedConvolution(context, [x, kernel], node.shape, node.attrs);
-  if (blocked !== undefined) return blocked;
+  const direct =
+    lowerBlockedConvolution(context, [x, kernel], node.shape, node.attrs) ??
+    lowerPlaneConvolution(context, [x, kernel], node.shape, node.attrs);
+  if (direct !== undefined) return direct;
   const [out = 0, , kh = 1, kw = 1] = kernel.shape;
   const g = geometry(x, out, node.shape, [kh, kw], node.attrs);
   const { name, transB } = kernelMatrix(context, kernel, g);
@@ -138,11 +141,27 @@ export function lowerConvolution(context: Context, node: Node<"convolution">): N
 
 /** g^T patches, then each position's part of the tiled kernel added up. */
 export function lowerConvolutionKernelGrad(context: Context, node: Node<"convolutionKernelGrad">): Name {
+  const [x, gradient] = node.inputs as [Tensor, Tensor];
+  const { emit } = context;
+  const [out = 0, into = 0, kh = 1, kw = 1] = node.shape;
+  const { product, tile, span } = planeKernelGrad(context, [x, gradient], node) ?? kernelGradOfPatches(context, node);
+  const tiled = emit.node("Reshape", [product, emit.ints([tile, out, kh, span, into])]);
+  const parts = Array.from({ length: tile }, (_, j) => {
+    const before = j * node.attrs.stride[1];
+    return emit.node("Slice", [tiled, emit.ints([j, before]), emit.ints([j + 1, before + kw]), emit.ints([0, 3])]);
+  });
+  const kernel = emit.node("Reshape", [
+    parts.reduce((a, b) => emit.node("Add", [a, b])),
+    emit.ints([out, kh * kw, into]),
+  ]);
+  return emit.node("Reshape", [emit.node("Transpose", [kernel], { perm: [0, 2, 1] }), emit.ints(node.shape)]);
+}
+
+function kernelGradOfPatches(context: Context, node: Node<"convolutionKernelGrad">): TiledKernelGrad {
   const { emit, value } = context;
   const [x, gradient] = node.inputs as [Tensor, Tensor];
-  const [out = 0] = node.shape;
-  const g = geometry(x, out, gradient.shape, node.attrs.kernel, node.attrs);
-  const width = g.tile * out;
+  const g = geometry(x, node.shape[0] ?? 0, gradient.shape, node.attrs.kernel, node.attrs);
+  const width = g.tile * g.out;
   const all = pieces(g);
   const rows = elements(gradient.shape) / width;
   const wide = emit.node("Reshape", [value(gradient), emit.ints([rows, width])]);
@@ -151,21 +170,5 @@ export function lowerConvolutionKernelGrad(context: Context, node: Node<"convolu
       ? wide
       : emit.node("Slice", [wide, emit.ints([first]), emit.ints([first + tiles]), emit.ints([0])]);
   const factors = all.map((piece) => ({ a: linesOf(piece), b: patches(context, x, g, piece), rows: piece.tiles }));
-  const product = tallProduct(context, factors, width, patchLength(g));
-  // [tile, out, kernelHeight, span, in]
-  const tiled = emit.node("Reshape", [product, emit.ints([g.tile, out, g.kernel[0], g.span, g.into])]);
-  const parts = Array.from({ length: g.tile }, (_, j) => {
-    const before = j * g.stride[1];
-    return emit.node("Slice", [
-      tiled,
-      emit.ints([j, before]),
-      emit.ints([j + 1, before + g.kernel[1]]),
-      emit.ints([0, 3]),
-    ]);
-  });
-  const kernel = emit.node("Reshape", [
-    parts.reduce((a, b) => emit.node("Add", [a, b])),
-    emit.ints([out, g.kernel[0] * g.kernel[1], g.into]),
-  ]);
-  return emit.node("Reshape", [emit.node("Transpose", [kernel], { perm: [0, 2, 1] }), emit.ints(node.shape)]);
+  return { product: tallProduct(context, factors, width, patchLength(g)), tile: g.tile, span: g.span };
 }

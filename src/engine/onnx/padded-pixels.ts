@@ -4,7 +4,7 @@ import type { Name } from "./emitter.ts";
 
 /**
  * x [batch, height, width, channels] with its padding, as [pixels / fold, fold * channels].
- * @param size rows and columns with the padding, of columns maybe more: a multiple of `fold`
+ * @param size rows and columns with as much of the padding as is read, of columns maybe more: a multiple of `fold`
  */
 export function paddedPixels(
   { emit, value, shared }: Context,
@@ -14,12 +14,13 @@ export function paddedPixels(
   fold: number,
 ): Name {
   const [batch = 0, height = 0, width = 0, into = 0] = x.shape;
+  const bottom = size[0] - height - padding[0][0];
   const right = size[1] - width - padding[1][0];
-  return shared(`padded ${value(x)} ${padding} ${size} ${fold}`, () => {
+  const padded = shared(`padded ${value(x)} ${padding} ${size}`, () => {
     const lines = emit.node("Reshape", [value(x), emit.ints([batch, height, width * into])]);
     // Negative amounts crop.
-    const amounts = [0, padding[0][0], padding[1][0] * into, 0, padding[0][1], right * into];
-    const around = amounts.some((n) => n !== 0) ? emit.node("Pad", [lines, emit.ints(amounts)]) : lines;
-    return emit.node("Reshape", [around, emit.ints([(batch * size[0] * size[1]) / fold, fold * into])]);
+    const amounts = [0, padding[0][0], padding[1][0] * into, 0, bottom, right * into];
+    return amounts.some((n) => n !== 0) ? emit.node("Pad", [lines, emit.ints(amounts)]) : lines;
   });
+  return emit.node("Reshape", [padded, emit.ints([(batch * size[0] * size[1]) / fold, fold * into])]);
 }

@@ -36,6 +36,22 @@ const WINDOWS: readonly Window[] = [
     },
   ],
   ["one row", [1, 1, 6, 1], 1, [1, 3], square(1, 0)],
+  ["two positions a block", [2, 8, 16, 3], 8, [3, 3], square(1, 1)],
+  ["two positions a block, half size", [2, 16, 32, 3], 8, [3, 3], square(2, 1)],
+  ["two blocks", [2, 8, 8, 5], 32, [3, 3], square(1, 1)],
+  [
+    "one block, not square",
+    [2, 17, 9, 2],
+    16,
+    [2, 3],
+    {
+      stride: [2, 1],
+      padding: [
+        [0, 1],
+        [2, 0],
+      ],
+    },
+  ],
   [
     "more padding than kernel",
     [1, 3, 3, 1],

@@ -1,0 +1,116 @@
+/**
+ * Convolutions of few channels by onnxruntime's direct kernels, without patches. Those read planes, and write channels in blocks: a picture
+ * with channels last is one plane whose rows are pixels and their channels, and `tile` neighbouring positions of the result, taken as one,
+ * are one block. Steps along a row are whole pixels.
+ */
+import type { Node, OpAttrs, Tensor } from "../../graph/index.ts";
+import { BLOCKED } from "./channel-blocks.ts";
+import type { Context } from "./context.ts";
+import type { Name } from "./emitter.ts";
+import { kernelTaps } from "./kernel-taps.ts";
+import { paddedPixels } from "./padded-pixels.ts";
+
+/** Neighbouring positions that may be taken as one to fill a block. */
+const MOST_TILED = 4;
+/** Elements of a picture from which the gradient's kernels find it in no near cache: no faster than products of patches then. */
+const MOST_ELEMENTS = 2 ** 14;
+/** Tiles of a picture below which writing its part of a kernel's gradient takes longer than computing it. */
+const LEAST_TILES = 64;
+
+interface Plane {
+  readonly block: number;
+  readonly tile: number;
+  /** Blocks that a tile's channels are. */
+  readonly blocks: number;
+  /** Tiles of a row, the pixels from one to the next, and the pixels that each sees. */
+  readonly tiles: number;
+  readonly step: number;
+  readonly span: number;
+  /** Rows and columns with the padding that is read. */
+  readonly padded: readonly [number, number];
+}
+
+/** Of a convolution with a result [batch, height, width, out] and a kernel of that size; undefined where no positions make whole blocks. */
+function planeOf(
+  { channelBlock: block }: Context,
+  [, height = 0, width = 0, out = 1]: readonly number[],
+  [kh, kw]: readonly [number, number],
+  stride: OpAttrs["convolution"]["stride"],
+): Plane | undefined {
+  if (block === undefined) return undefined;
+  const tile = Math.max(1, block / out);
+  if ((tile * out) % block !== 0 || tile > MOST_TILED || width % tile !== 0) return undefined;
+  const padded = [(height - 1) * stride[0] + kh, (width - 1) * stride[1] + kw] as const;
+  const [step, span] = [tile * stride[1], (tile - 1) * stride[1] + kw];
+  return { block, tile, blocks: (tile * out) / block, tiles: width / tile, step, span, padded };
+}
+
+/** The convolution [batch, height, width, out], or undefined where it is no such one, or has whole blocks of channels to read. */
+export function lowerPlaneConvolution(
+  context: Context,
+  [x, kernel]: readonly [Tensor, Tensor],
+  shape: readonly number[],
+  { stride, padding }: OpAttrs["convolution"],
+): Name | undefined {
+  const { emit } = context;
+  const [, into = 0, kh = 1, kw = 1] = kernel.shape;
+  const plane = planeOf(context, shape, [kh, kw], stride);
+  if (!plane || plane.blocks > 1 || into >= plane.block) return undefined;
+  const { block, tile, step, span, padded } = plane;
+  const copies = Array.from({ length: tile }, (_, position) => position * stride[1]);
+  const taps = emit.node("Reshape", [kernelTaps(context, kernel, copies, span), emit.ints([block, kh * span * into])]);
+  const picture = paddedPixels(context, x, padding, padded, 1);
+  const y = emit.node(
+    "Conv",
+    [
+      emit.node("Reshape", [picture, emit.ints([shape[0] ?? 0, 1, padded[0], padded[1] * into])]),
+      emit.node("Reshape", [emit.node("Transpose", [taps], { perm: [1, 0] }), emit.ints([block, 1, kh, span * into])]),
+    ],
+    { kernel_shape: [kh, span * into], strides: [stride[0], step * into] },
+    BLOCKED,
+  );
+  return emit.node("Reshape", [y, emit.ints(shape)]);
+}
+
+/** A kernel's gradient of `tile` neighbouring positions taken as one, which see `span` pixels of a row. */
+export interface TiledKernelGrad {
+  /** [tile * out, kernelHeight * span * in]. */
+  readonly product: Name;
+  readonly tile: number;
+  readonly span: number;
+}
+
+/**
+ * Each picture convolved with its own gradient as a kernel that is as large as it, a block of its channels at a time, and the sum over the
+ * pictures. Neighbouring results are neighbouring channels of x. Undefined where that is no faster than products of patches.
+ */
+export function planeKernelGrad(
+  context: Context,
+  [x, gradient]: readonly [Tensor, Tensor],
+  { shape, attrs: { kernel, stride, padding } }: Node<"convolutionKernelGrad">,
+): TiledKernelGrad | undefined {
+  const { emit, value } = context;
+  const [batch = 0, height = 0] = gradient.shape;
+  const [, into = 0] = shape;
+  const plane = planeOf(context, gradient.shape, kernel, stride);
+  if (!plane) return undefined;
+  const { block, blocks, tile, tiles, step, span, padded } = plane;
+  if (height * tiles < LEAST_TILES || padded[0] * padded[1] * into > MOST_ELEMENTS) return undefined;
+  const results = kernel[0] * span * into;
+  const picture = emit.node("Reshape", [
+    paddedPixels(context, x, padding, padded, 1),
+    emit.ints([1, batch, padded[0], padded[1] * into]),
+  ]);
+  /** [block, results] from the channels of a block. */
+  const ofBlock = (channels: Name): Name => {
+    const kernels = emit.node("Reshape", [channels, emit.ints([batch * block, 1, height, tiles])]);
+    const attributes = { group: batch, kernel_shape: [height, tiles], dilations: [stride[0], step * into] };
+    const each = emit.node("Conv", [picture, kernels], attributes, BLOCKED);
+    const rows = emit.node("Reshape", [each, emit.ints([batch, results, block])]);
+    return emit.node("Transpose", [emit.node("ReduceSum", [rows, emit.ints([0])], { keepdims: 0 })], { perm: [1, 0] });
+  };
+  if (blocks === 1) return { product: ofBlock(value(gradient)), tile, span };
+  const wide = emit.node("Reshape", [value(gradient), emit.ints([batch * height * tiles, blocks * block])]);
+  const parts = emit.nodes("Split", [wide], blocks, { axis: 1, num_outputs: blocks });
+  return { product: emit.node("Concat", parts.map(ofBlock), { axis: 0 }), tile, span };
+}

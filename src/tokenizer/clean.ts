@@ -19,9 +19,13 @@ function strip(text: string): string {
   return text.slice(start, end);
 }
 
+/** The first half of the official cleaning (`basic_clean`): repaired, unescaped, without white space around. */
+export function repairText(text: string): string {
+  return strip(plain.test(text) ? text : unescapeHtml(unescapeHtml(fixText(text))));
+}
+
 /** The text as the official code cleans it before byte-pair encoding: repaired, unescaped, spaces single, lower case. */
 export function cleanText(text: string): string {
   if (plain.test(text)) return text.replace(/\s+/g, " ").trim().toLowerCase();
-  const repaired = unescapeHtml(unescapeHtml(fixText(text)));
-  return strip(strip(repaired).replace(/\p{White_Space}+/gu, " ")).toLowerCase();
+  return strip(repairText(text).replace(/\p{White_Space}+/gu, " ")).toLowerCase();
 }

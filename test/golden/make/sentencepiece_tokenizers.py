@@ -20,7 +20,7 @@ import unicodedata
 from pathlib import Path
 
 import sentencepiece
-from open_clip.tokenizer import canonicalize_text
+from open_clip.tokenizer import get_clean_fn
 from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import SiglipTokenizer
@@ -98,6 +98,7 @@ def texts():
         "한국어 텍스트", "עברית", "العربية", "हिन्दी भाषा", "ไทย", "🙂 smile 👩‍👩‍👧‍👦 family 🇩🇪", "▁underline▁", "▁", "a▁b", "</s>", "end </s> here", "<unk>", "<pad> <eos>",
         "\u00a0nbsp\u00a0", "zero\u200bwidth\u200djoin", "\ufeffbom", "control\x01\x07\x7f", "combining e\u0301 o\u0308\u0301", "\u1100\u1161\u11a8", "tab\there",
         "e\u0301\u0327", "$%^&*", "...", "word " * 30, "antidisestablishmentarianism" * 3, "x" * 70, "𝔣𝔯𝔞𝔨𝔱𝔲𝔯 𝟙𝟚", "\ud7ff\ue000", "\U0010ffff", "ﷺ", "ǆ Ǆ ǅ",
+        "ΣΑΣ", "ΟΔΟΣ ΣΟΦΟΣ.", "cafÃ© crÃ¨me", "a cat&#39;s &amp;amp; a dog&rsquo;s tail", "&lt;b&gt;bold&lt;/b&gt;", "â€œquotedâ€", "ÐšÐ¾Ñ‚", "x[31mred[0m",
     ]
     for _ in range(500):
         parts = []
@@ -129,7 +130,7 @@ def main():
         path = Path(place) / "spiece.model"
         path.write_bytes(model)
         siglip = SiglipTokenizer(str(path))
-    fast, second = as_tokenizer_json(model), gemma(lines)
+    fast, second, clean = as_tokenizer_json(model), gemma(lines), get_clean_fn("canonicalize")
 
     def write(name, text):
         (FOLDER / name).write_bytes(gzip.compress(text.encode(), mtime=0))
@@ -139,7 +140,7 @@ def main():
     rows = []
     for text in texts():
         first = siglip(text, padding="max_length", truncation=True, max_length=CONTEXT).input_ids
-        ids = fast.encode(canonicalize_text(text), add_special_tokens=False).ids
+        ids = fast.encode(clean(text), add_special_tokens=False).ids
         gemmas = second._tokenizer.encode(text, add_special_tokens=False).ids
         rows.append([text, first, padded(ids, 1, 1), padded(gemmas, 1, 0)])
     write("cases.json.gz", "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n")

@@ -1,10 +1,10 @@
 import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { type CaptionedFile, imageFilesSource } from "./image-files.ts";
 import { openFolder } from "./inside-folder.ts";
+import { isPictureName } from "./picture-names.ts";
 import type { PairSource } from "./source.ts";
 
-const pictureName = /\.(jpe?g|png|webp|gif|tiff?|avif)$/i;
 const maxCaptionBytes = 1 << 20;
 
 /**
@@ -19,14 +19,14 @@ export async function openSidecarFolder(
   const find = openFolder(folder);
   const names = listFiles(folder);
   const texts = new Set(names.filter((name) => name.endsWith(".txt")));
-  const pictures = names.filter((name) => pictureName.test(name)).sort();
+  const pictures = names.filter(isPictureName).sort();
   if (pictures.length === 0) {
     throw new Error(
-      `${folder}: expected pictures (jpg, png, webp, gif, tiff, avif), got none in ${names.length} files`,
+      `${folder}: expected pictures (jpg, png, webp, gif, bmp, tiff, avif), got none in ${names.length} files`,
     );
   }
   const files = pictures.map((picture): CaptionedFile => {
-    const text = picture.replace(pictureName, ".txt");
+    const text = `${picture.slice(0, -extname(picture).length)}.txt`;
     if (!texts.has(text))
       throw new Error(`${join(folder, picture)}: expected its caption beside it in ${text}, got no such file`);
     const textPath = find(text);

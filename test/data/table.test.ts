@@ -255,6 +255,8 @@ describe("a folder of pictures with texts beside them", () => {
       "b.txt": " a boat\n",
       "a.PNG": "x",
       "a.txt": "an apple",
+      "a.b.bmp": "x",
+      "a.b.txt": "two dots",
       "00001/z.webp": "x",
       "00001/z.txt": "zebra",
     });
@@ -263,6 +265,7 @@ describe("a folder of pictures with texts beside them", () => {
     expect(Array.from({ length: source.length }, (_, i) => source.caption(i, new Random(0)))).toEqual([
       "zebra",
       "an apple",
+      "two dots",
       "a boat",
     ]);
     expect(source.describe(1)).toBe(join(side, "a.PNG"));

@@ -1,5 +1,6 @@
 /** A model's name becomes a folder: out of the cache, or from the hub into it. */
-import { type Connection, connect, DownloadError, fetchFile, locked } from "../download/index.ts";
+import { type Connection, connect, DownloadError, fetchFile } from "../download/index.ts";
+import { locked } from "../lock.ts";
 import { cacheFolder, type RepositoryCache, repositoryCache, savedToken } from "./cache.ts";
 import { chooseFiles } from "./choose-files.ts";
 import { type HubFile, type Listing, listRepository, refusalOf } from "./listing.ts";

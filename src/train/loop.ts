@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { createLoader, type Loader } from "../data/index.ts";
 import type { Engine } from "../engine/engine.ts";
+import { locked } from "../lock.ts";
 import { initialise } from "../model/index.ts";
 import type { NodeGroup } from "../nodes/index.ts";
 import {
@@ -41,8 +43,19 @@ export interface TrainResult {
   readonly compileSeconds: number;
 }
 
-/** Trains from the run's latest checkpoint, or from the beginning, to the end or until the signal. */
+/**
+ * Trains from the run's latest checkpoint, or from the beginning, to the end or until the signal.
+ * @throws one line, also where another process trains the same run
+ */
 export async function train(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
+  if (options.group && options.group.node !== 0) return openAndTrain(run, options);
+  const waiting = (): never => {
+    throw new Error(`${run.folder}: another process is training this run`);
+  };
+  return locked(join(run.folder, "training.lock"), () => openAndTrain(run, options), { waiting });
+}
+
+async function openAndTrain(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
   const { recipe, model, tokenizer } = run;
   const { batch, microBatch = batch } = recipe;
   const { engine, group } = options;

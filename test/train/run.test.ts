@@ -56,6 +56,14 @@ const trained = (run: RunFolder, stopAfter = Number.POSITIVE_INFINITY, on: Engin
 const comparable = (lines: readonly MetricsLine[]) => lines.map(({ pairsPerSecond: _, ...line }) => line);
 
 describe("a run", () => {
+  it("is trained by one at a time", async () => {
+    const run = await newRun({ steps: 3 });
+    const first = trained(run);
+    await expect(trained(run)).rejects.toThrow(`${run.folder}: another process is training this run`);
+    expect(await first).toMatchObject({ step: 3, finished: true });
+    expect(await readdir(run.folder)).not.toContain("training.lock");
+  });
+
   it("that cannot begin leaves no thread behind", async () => {
     const threads = () => process.getActiveResourcesInfo().filter((kind) => kind === "MessagePort").length;
     const before = threads();

@@ -1,7 +1,7 @@
 /**
  * A lock between processes: a file that is there as long as its holder lives.
  * Ours, since Node has no advisory locks and proper-lockfile had no release since 2021 and adds handlers of its own to
- * the process's signals. If it ever fails two processes fetch the same file, and its checksum says so.
+ * the process's signals. A download does not rely on it: if two processes fetch the same file, its checksum says so.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
@@ -16,7 +16,7 @@ const POLL = 200;
 
 /**
  * Runs while nobody else holds the lock; waits for it.
- * @param waiting called once if another process has it
+ * @param waiting called once if another process has it; what it throws ends the waiting
  */
 export async function locked<T>(
   path: string,
@@ -25,23 +25,31 @@ export async function locked<T>(
 ): Promise<T> {
   const mine = `${process.pid} ${hostname()} ${randomUUID()}`;
   await mkdir(dirname(path), { recursive: true });
-  for (let said = false; ; ) {
-    const outcome = await take(path, mine);
-    if (outcome === "mine") break;
-    if (outcome === "freed") continue;
-    if (!said) waiting?.();
-    said = true;
-    await sleep(POLL, undefined, signal ? { signal } : {});
-  }
-  const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT);
-  beat.unref();
+  ours.add(mine);
   try {
-    return await run();
+    for (let said = false; ; ) {
+      const outcome = await take(path, mine);
+      if (outcome === "mine") break;
+      if (outcome === "freed") continue;
+      if (!said) waiting?.();
+      said = true;
+      await sleep(POLL, undefined, signal ? { signal } : {});
+    }
+    const beat = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), BEAT);
+    beat.unref();
+    try {
+      return await run();
+    } finally {
+      clearInterval(beat);
+      if ((await contentOf(path)) === mine) await rm(path, { force: true });
+    }
   } finally {
-    clearInterval(beat);
-    if ((await contentOf(path)) === mine) await rm(path, { force: true });
+    ours.delete(mine);
   }
 }
+
+/** What this process writes into locks. A holder of its number that is not among them ran before it: a container begins anew with the same ones. */
+const ours = new Set<string>();
 
 /** Once; a lock whose holder is dead is removed. */
 async function take(path: string, mine: string): Promise<"mine" | "freed" | "held"> {
@@ -66,7 +74,10 @@ const contentOf = (path: string): Promise<string | undefined> => readFile(path, 
 
 async function isDead(path: string, holder: string): Promise<boolean> {
   const [pid = "", host] = holder.split(" ");
-  if (host === hostname() && /^\d+$/.test(pid) && Number(pid) !== process.pid && !isRunning(Number(pid))) return true;
+  if (host === hostname() && /^\d+$/.test(pid)) {
+    const isGone = Number(pid) === process.pid ? !ours.has(holder) : !isRunning(Number(pid));
+    if (isGone) return true;
+  }
   const status = await stat(path).catch(() => undefined);
   return status !== undefined && Date.now() - status.mtimeMs > DEAD;
 }

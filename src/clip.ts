@@ -145,8 +145,8 @@ export class CLIP {
       if (typeof engine === "function") return new CLIP(model, logits, await engine(), true, arithmetic);
       if (engine) return new CLIP(model, logits, engine, false, arithmetic);
       const { createOnnxEngine } = await import("./engine/onnx/onnx-engine.ts");
-      const own = await createOnnxEngine(threads === undefined ? {} : { threads });
-      return new CLIP(model, logits, own, true, arithmetic);
+      const made = await createOnnxEngine(threads === undefined ? {} : { threads });
+      return new CLIP(model, logits, made, true, arithmetic);
     } catch (error) {
       await model.close();
       throw error;

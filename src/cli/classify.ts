@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { inBatches, mapAhead } from "../ahead.ts";
 import { type Prediction, rank } from "../clip.ts";
 import { templatesOf } from "../eval/prompts.ts";
@@ -37,7 +37,7 @@ export const classifyCommand = (): Command =>
     .argument("<image...>", "pictures or folders of pictures, with the folders in them")
     .addOption(modelOption())
     .addOption(activationOption())
-    .option("--labels <a,b,...>", "labels, separated by commas")
+    .addOption(new Option("--labels <a,b,...>", "labels, separated by commas").conflicts("labelsFile"))
     .option("--labels-file <file>", "a file with a label a line; - is the standard input")
     .option("--template <text>", "prompt with {} for the label, or the name of a set; several are averaged", collected)
     .option("--threshold <cosine>", 'similarity below which the answer is "none of these"', cosine)
@@ -70,7 +70,7 @@ async function classify(inputs: readonly string[], flags: Flags): Promise<number
   const total = await countPictures(inputs);
   const clip = await loadModel(flags);
   const bar = createCountBar("pictures");
-  const interrupt = onInterrupt(() => {});
+  const interrupt = onInterrupt(() => bar.say("stopping after this batch"));
   let [done, failed] = [0, 0];
   try {
     const templates = flags.template?.flatMap(templatesOf) ?? clip.templates;
@@ -88,7 +88,7 @@ async function classify(inputs: readonly string[], flags: Flags): Promise<number
         const { name: image } = entry;
         if ("error" in entry) {
           failed++;
-          if (flags.json && total > 1) await print(`${JSON.stringify({ image, error: entry.error })}\n`);
+          if (flags.json) await print(`${JSON.stringify({ image, error: entry.error })}\n`);
           bar.say(entry.error);
           continue;
         }

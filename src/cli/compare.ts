@@ -8,6 +8,7 @@ import { readResults } from "../eval/result.ts";
 import { onDisk } from "../train/run-folder.ts";
 import { count } from "./options.ts";
 import { print } from "./output.ts";
+import { checkOutput } from "./output-path.ts";
 import { textTable } from "./text-table.ts";
 
 interface Flags {
@@ -37,6 +38,7 @@ Examples:
     .action(compare);
 
 async function compare(paths: readonly string[], { json, html, seed, anyKind = false }: Flags): Promise<void> {
+  if (html !== undefined) await checkOutput(html);
   const comparison = compareRuns(await Promise.all(paths.map((path) => openRun(path, paths))), { seed, anyKind });
   if (html !== undefined)
     await onDisk(html, () => writeFileAtomic(html, new TextEncoder().encode(comparisonPage(comparison))));

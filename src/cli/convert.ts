@@ -4,6 +4,7 @@ import { modelPath } from "../hub/index.ts";
 import { createByteBar } from "./byte-bar.ts";
 import { createDownloadBar } from "./download-bar.ts";
 import { stoppable } from "./interrupt.ts";
+import { print } from "./output.ts";
 
 interface Flags {
   readonly out: string;
@@ -75,7 +76,7 @@ async function run(model: string, flags: Flags): Promise<void> {
         signal,
       });
       bar.end();
-      process.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : `${shown(result, flags)}\n`);
+      await print(flags.json ? `${JSON.stringify(result)}\n` : `${shown(result, flags)}\n`);
     } finally {
       await source.close();
     }

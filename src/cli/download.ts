@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { modelPath } from "../hub/index.ts";
 import { createDownloadBar } from "./download-bar.ts";
 import { GOES_ON, stoppable } from "./interrupt.ts";
+import { print } from "./output.ts";
 
 interface Flags {
   readonly offline?: boolean;
@@ -28,6 +29,6 @@ async function download(models: readonly string[], { offline }: Flags): Promise<
   const bar = createDownloadBar();
   await stoppable(bar, GOES_ON, async (signal) => {
     const options = { ...bar.hub, signal, ...(offline ? { offline } : {}) };
-    for (const model of models) process.stdout.write(`${await modelPath(model, options)}\n`);
+    for (const model of models) await print(`${await modelPath(model, options)}\n`);
   });
 }

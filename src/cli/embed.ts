@@ -1,6 +1,8 @@
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
 import { mapAhead } from "../ahead.ts";
+import type { CLIP } from "../clip.ts";
+import { locked } from "../lock.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createCountBar } from "./count-bar.ts";
 import { encoded } from "./encode-batch.ts";
@@ -20,6 +22,7 @@ import {
 } from "./model-flag.ts";
 import { collected } from "./options.ts";
 import { print } from "./output.ts";
+import { checkOutput } from "./output-path.ts";
 import { countPictures, picturesIn } from "./pictures.ts";
 
 interface Flags extends ModelFlags {
@@ -77,8 +80,20 @@ interface Source {
 
 async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
   featureFormat(flags.out);
+  await checkOutput(flags.out);
   const source = await sourceOf(inputs, flags);
   const clip = await loadModel(flags);
+  const waiting = (): never => {
+    throw new Error(`${flags.out}: another process is writing it`);
+  };
+  try {
+    return await locked(`${flags.out}.partial.lock`, () => encodeAll(clip, source, flags), { waiting });
+  } finally {
+    await clip.close();
+  }
+}
+
+async function encodeAll(clip: CLIP, source: Source, flags: Flags): Promise<number> {
   const bar = createCountBar(source.kind);
   const interrupt = onInterrupt(() => bar.say("stopping after this batch"));
   try {
@@ -116,13 +131,13 @@ async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
     }
     bar.end();
     const result = await file.finish();
-    if (result.rows === 0) throw new Error(`${flags.out}: none of ${done} inputs could be read`);
+    if (result.rows === 0)
+      throw new Error(`${flags.out}: ${done === 0 ? "there were no texts" : `none of ${done} inputs could be read`}`);
     await report(flags, kind, config.embedDim, result);
     return result.failed > 0 ? 1 : 0;
   } finally {
     bar.end();
     interrupt.release();
-    await clip.close();
   }
 }
 

@@ -1,5 +1,4 @@
-import { access, constants } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { Command, Option } from "commander";
 import { cacheFolder } from "../cache/index.ts";
 import { writeFileAtomic } from "../checkpoint/index.ts";
@@ -20,6 +19,7 @@ import { GOES_ON, INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { loadModel, type ModelFlags, precisionOption, quantizeOption, threadsOption } from "./model-flag.ts";
 import { count, whole } from "./options.ts";
 import { print } from "./output.ts";
+import { checkOutput } from "./output-path.ts";
 import { textTable } from "./text-table.ts";
 
 interface Flags extends Omit<ModelFlags, "model"> {
@@ -96,7 +96,7 @@ async function run(model: string | undefined, said: readonly string[], flags: Fl
     return 0;
   }
   if (model === undefined) throw new Error("eval: name a model: a run folder, a file, or a name on the hub; or --list");
-  for (const file of [flags.json, flags.html]) if (file !== undefined) await checkFolder(file);
+  for (const file of [flags.json, flags.html]) if (file !== undefined) await checkOutput(file);
   const options = optionsOf(flags);
   const templates = flags.template === undefined ? undefined : templatesOf(flags.template);
   const tasks = await tasksOf(said, flags);
@@ -127,14 +127,6 @@ async function run(model: string | undefined, said: readonly string[], flags: Fl
     return INTERRUPTED;
   }
   return failed > 0 ? 1 : 0;
-}
-
-/** Found out before the work rather than behind it. @throws one line */
-async function checkFolder(file: string): Promise<void> {
-  const folder = dirname(file);
-  await access(folder, constants.W_OK).catch(() => {
-    throw new Error(`${file}: cannot be written: ${folder} is not there, or not to be written in`);
-  });
 }
 
 /** Those that were named, else all that are here. */

@@ -14,6 +14,7 @@ import {
 } from "./model-flag.ts";
 import { collected } from "./options.ts";
 import { print } from "./output.ts";
+import { checkOutput } from "./output-path.ts";
 
 interface Flags extends ModelFlags {
   readonly text: string;
@@ -50,6 +51,7 @@ Examples:
     .action(explain);
 
 async function explain(path: string, flags: Flags): Promise<void> {
+  await checkOutput(flags.out);
   const picture = await decodeImage(path);
   const clip = await loadModel(flags);
   try {

@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { packageVersion } from "../train/version.ts";
 import type { EngineName } from "./engines.ts";
 import { lineOf } from "./failure.ts";
-import { endWithReader } from "./output.ts";
+import { outliveReaders, ReaderGone } from "./output.ts";
 
 /** A command's module, with all that it imports, is loaded only when that command is asked for. */
 const COMMANDS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Command> }>> = {
@@ -85,14 +85,15 @@ async function commandLine(asked: string | undefined): Promise<Command> {
   });
 }
 
-endWithReader();
+outliveReaders();
 const [first, second] = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
 try {
   const program = await commandLine(first === "help" ? second : first);
   await program.parseAsync();
 } catch (error) {
+  if (error instanceof ReaderGone) process.exitCode = 0;
   // Commander has printed its own message, or help.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode;
+  else if (error instanceof CommanderError) process.exitCode = error.exitCode;
   else {
     process.stderr.write(`clip-ts: ${lineOf(error)}\n`);
     process.exitCode = 1;

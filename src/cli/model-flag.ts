@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Option } from "commander";
 import type { CLIP } from "../clip.ts";
@@ -6,7 +7,7 @@ import type { Activation } from "../model/index.ts";
 import type { LongText } from "../tokenizer/index.ts";
 import { createDownloadBar } from "./download-bar.ts";
 import { createEngine, type EngineName } from "./engines.ts";
-import { whole } from "./options.ts";
+import { threadCount } from "./options.ts";
 
 /** What `clip-ts quickstart` leaves: the model of a command that is told none. */
 const DEFAULT_MODEL = join("runs", "quickstart");
@@ -27,6 +28,8 @@ export const modelOption = (): Option =>
 /** Loads what a user names, a path or a model on the hub, with the download's progress on stderr. */
 export async function loadModel(flags: ModelFlags): Promise<CLIP> {
   const { model, engine = "onnx", threads, quantize, precision, activation } = flags;
+  if (model === DEFAULT_MODEL && !existsSync(model))
+    throw new Error(`${model}: is not here: clip-ts quickstart makes it; or say which model (--model ViT-B/32)`);
   const { CLIP } = await import("../clip.ts");
   const bar = createDownloadBar();
   try {
@@ -60,7 +63,7 @@ export const precisionOption = (): Option =>
   ).choices(["float32", "float16", "bfloat16"] satisfies Precision[]);
 
 export const threadsOption = (): Option =>
-  new Option("--threads <n>", "threads of the engine (default: the machine's cores)").argParser(whole);
+  new Option("--threads <n>", "threads of the engine (default: the machine's cores)").argParser(threadCount);
 
 const LONG_TEXTS = ["error", "truncate", "chunk"] as const satisfies readonly LongText[];
 

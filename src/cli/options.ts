@@ -7,6 +7,15 @@ export function whole(text: string): number {
   throw new InvalidArgumentError("expected a whole number above 0");
 }
 
+/** More would not compute faster, and by the ten thousand they take all memory. */
+const MOST_THREADS = 1024;
+
+export function threadCount(text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0 && value <= MOST_THREADS) return value;
+  throw new InvalidArgumentError(`expected a whole number from 1 to ${MOST_THREADS}`);
+}
+
 export function count(text: string): number {
   const value = Number(text);
   if (text.trim() !== "" && Number.isSafeInteger(value) && value >= 0) return value;

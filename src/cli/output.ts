@@ -1,14 +1,22 @@
-import { once } from "node:events";
+/** Thrown where whoever reads the standard output has gone away, as in `| head`: no failure, but what the command was to say is said. */
+export class ReaderGone extends Error {}
 
-/** Writes to the standard output, waiting where the reader is slower; a reader that went away (`| head`) ends the command. */
-export async function print(text: string): Promise<void> {
-  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+/**
+ * Writes to the standard output, waiting where the reader is slower.
+ * @throws ReaderGone, so that the command ends as after an error, its native threads first
+ */
+export function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => {
+      if (!error) resolve();
+      else if ("code" in error && error.code === "EPIPE") reject(new ReaderGone());
+      else reject(new Error(`standard output: ${error.message}`, { cause: error }));
+    });
+  });
 }
 
-/** As other commands do whose reader has seen enough: no message, status 0. */
-export function endWithReader(): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
-  });
+/** Neither stream ends the process by itself: `print` says what became of its text, and messages that nobody reads stop no work. */
+export function outliveReaders(): void {
+  process.stdout.on("error", () => {});
+  process.stderr.on("error", () => {});
 }

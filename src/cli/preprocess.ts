@@ -3,6 +3,7 @@ import { writeFileAtomic } from "../checkpoint/index.ts";
 import { decodeImage, encodePng, preprocess } from "../image/index.ts";
 import { activationOption, loadModel, type ModelFlags, modelOption } from "./model-flag.ts";
 import { print } from "./output.ts";
+import { checkOutput } from "./output-path.ts";
 
 interface Flags extends ModelFlags {
   readonly out: string;
@@ -26,6 +27,7 @@ Examples:
     .action(show);
 
 async function show(path: string, flags: Flags): Promise<void> {
+  await checkOutput(flags.out);
   const picture = await decodeImage(path);
   const clip = await loadModel(flags);
   try {

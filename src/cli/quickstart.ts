@@ -5,10 +5,12 @@ import { CLIP } from "../clip.ts";
 import { checkpointSteps, openRunFolder, reportPath } from "../train/run-folder.ts";
 import { createEngine, type EngineName, engineOption } from "./engines.ts";
 import { INTERRUPTED } from "./interrupt.ts";
+import { threadsOption } from "./model-flag.ts";
 import { whole } from "./options.ts";
-import { duration } from "./progress-bar.ts";
+import { print } from "./output.ts";
 import { RECIPES } from "./recipe-file.ts";
 import { emojiTable, reportRun } from "./run-report.ts";
+import { duration } from "./status-line.ts";
 import { textTable } from "./text-table.ts";
 import { createRun, trainWithProgress } from "./train.ts";
 
@@ -24,11 +26,11 @@ export const quickstartCommand = (): Command =>
     .option("--out <folder>", "the run's folder", join("runs", "quickstart"))
     .option("--steps <n>", "fewer steps, for a look", whole)
     .addOption(engineOption())
-    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole)
+    .addOption(threadsOption())
     .addHelpText(
       "after",
       `
-About six minutes on two cores. A run that was stopped goes on where it was.
+About five minutes on two cores. A run that was stopped goes on where it was.
 
 Examples:
   clip-ts quickstart
@@ -45,8 +47,10 @@ async function quickstart({ out, steps, engine: name, threads }: Flags): Promise
   const short = { ...recipe, steps: wanted, schedule: { ...recipe.schedule, warmup: Math.ceil(0.08 * wanted) } };
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
   const resumed = existsSync(join(out, "config.json"));
-  if (resumed) say(`${out}: going on with the run that is here`);
   const run = resumed ? await openRunFolder(out) : await createRun(short, out);
+  if (steps !== undefined && steps !== run.recipe.steps)
+    throw new Error(`${out}: holds a run of ${run.recipe.steps} steps, not of ${steps}; name another folder (--out)`);
+  if (resumed) say(`${out}: going on with the run that is here`);
 
   const engine = await createEngine(name, threads);
   try {
@@ -58,9 +62,10 @@ async function quickstart({ out, steps, engine: name, threads }: Flags): Promise
     const clip = await CLIP.load(out, { engine });
     const results = await reportRun(run, clip);
     await clip.close();
-    process.stdout.write(`\n${textTable(emojiTable(results))}\n`);
-    process.stdout.write(`\nReport: ${reportPath(out)}   (${duration((performance.now() - begun) / 1000)} in all)\n`);
-    process.stdout.write(`Next:   clip-ts classify PICTURE.png --model ${out} --labels "red heart,hot dog,sailboat"\n`);
+    const took = duration((performance.now() - begun) / 1000);
+    await print(`\n${textTable(emojiTable(results))}\n
+Report: ${reportPath(out)}   (${took} in all)
+Next:   clip-ts classify PICTURE.png --model ${out} --labels "red heart,hot dog,sailboat"\n`);
     return 0;
   } finally {
     await engine.close();

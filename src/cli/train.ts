@@ -20,11 +20,14 @@ import { tokenizerOf } from "../train/vocabulary.ts";
 import { createEngine, type EngineName, engineOption, hasMesh } from "./engines.ts";
 import { lineOf } from "./failure.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
+import { threadsOption } from "./model-flag.ts";
 import { count, positive, share, whole } from "./options.ts";
-import { createProgressBar, duration } from "./progress-bar.ts";
+import { print } from "./output.ts";
+import { createProgressBar } from "./progress-bar.ts";
 import { loadRecipe } from "./recipe-file.ts";
 import { emojiTable, reportRun } from "./run-report.ts";
 import { openStartingModel, type StartingModel } from "./starting-model.ts";
+import { duration } from "./status-line.ts";
 import { textTable } from "./text-table.ts";
 import { joinGroup, type NodeFlags, nodeOptions } from "./train-nodes.ts";
 
@@ -73,7 +76,7 @@ export const trainCommand = (): Command => {
     .option("--vocab <n>", "size of the vocabulary that is learned from the captions", whole)
     .option("--batch <n>", "pairs that the loss sees at once", whole)
     .option("--micro-batch <n>", "pairs in memory at once; the loss still sees the whole batch", whole)
-    .option("--checkpoint-activations", "compute blocks again in the backward pass: less memory, a third more work")
+    .option("--checkpoint-activations", "compute blocks again in the backward pass: less memory, a quarter more work")
     .option("--patch-dropout <share>", "share of each picture's patches that a step leaves out (FLIP)", share)
     .addOption(
       new Option(
@@ -87,7 +90,7 @@ export const trainCommand = (): Command => {
     .option("--seed <n>", "of the initial weights, the order and the crops", count)
     .option("--checkpoint-every <n>", "steps between checkpoints", whole)
     .addOption(engineOption())
-    .option("--threads <n>", "threads of the engine (default: the machine's cores)", whole);
+    .addOption(threadsOption());
   for (const option of nodeOptions()) command.addOption(option);
   return command
     .addHelpText(
@@ -110,6 +113,7 @@ Examples:
 };
 
 async function runTraining(name: string | undefined, flags: Flags): Promise<number> {
+  refuseIgnored(name, flags);
   const resumed = flags.resume === undefined ? undefined : await openRunFolder(flags.resume);
   const { recipe, folder, start }: Plan = resumed ?? (await newPlan(name, flags));
   if (flags.mesh && !hasMesh(flags.engine))
@@ -161,7 +165,7 @@ async function report(run: RunFolder, engine: Engine, { finished }: TrainResult)
   const clip = await CLIP.load(run.folder, { engine });
   const results = await reportRun(run, clip);
   await clip.close();
-  if (results.length > 0 && finished) process.stdout.write(`${textTable(emojiTable(results))}\n`);
+  if (results.length > 0 && finished) await print(`${textTable(emojiTable(results))}\n`);
   process.stderr.write(`report: ${reportPath(run.folder)}\n`);
 }
 
@@ -252,6 +256,40 @@ function recipeOf(base: Recipe, flags: Flags, where: string): Recipe {
     checkpointEvery: flags.checkpointEvery ?? base.checkpointEvery,
   };
   return checkRecipe(recipe, where);
+}
+
+/** What may differ where a run goes on: what computes it, not what is computed. */
+const OF_THE_MACHINE = new Set<string>([
+  "resume",
+  "engine",
+  "threads",
+  "mesh",
+  "fsdp",
+  "nodes",
+  "nodeId",
+  "coordinator",
+  "bind",
+] satisfies (keyof Flags)[]);
+const OF_A_TABLE = ["images", "imageColumn", "captionColumn"] as const satisfies readonly (keyof Flags)[];
+
+/** @throws one line if something was given that would have no effect */
+function refuseIgnored(name: string | undefined, flags: Flags): void {
+  const { resume, table, folder } = flags;
+  const dashed = (flag: string): string => `--${flag.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (resume !== undefined) {
+    const flag = Object.keys(flags).find((one) => !OF_THE_MACHINE.has(one));
+    const given = name ?? (flag === undefined ? undefined : dashed(flag));
+    if (given === undefined) return;
+    throw new Error(
+      `--resume: a run goes on by its own recipe, so that ${given} would have no effect; --from starts another run from its model`,
+    );
+  }
+  const data = (["table", "folder", ...OF_A_TABLE] as const).find((flag) => flags[flag] !== undefined);
+  if (name !== undefined && data !== undefined)
+    throw new Error(`${dashed(data)}: the recipe ${name} says what it trains on; leave one of them out`);
+  if (table !== undefined && folder !== undefined) throw new Error("--table and --folder: expected one of them");
+  const ofTable = OF_A_TABLE.find((flag) => flags[flag] !== undefined);
+  if (table === undefined && ofTable !== undefined) throw new Error(`${dashed(ofTable)}: is of a table (--table)`);
 }
 
 function ownData(flags: Flags): Pick<Recipe, "name" | "source"> {

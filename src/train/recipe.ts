@@ -44,7 +44,7 @@ export interface Recipe {
   readonly batch: number;
   /** Pairs whose activations are in memory at once (GradCache); divides the batch. @default batch */
   readonly microBatch?: number;
-  /** Whether each block's activations are computed again in the backward pass instead of being held: less memory, a third more work. @default false */
+  /** Whether each block's activations are computed again in the backward pass instead of being held: less memory, a quarter more work. @default false */
   readonly checkpointActivations?: boolean;
   /**
    * Share of each picture's patches that a training step leaves out (FLIP, arXiv 2212.00794): about that much less work, and batches that

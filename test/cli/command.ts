@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
+export const MAIN = fileURLToPath(new URL("../../dist/src/cli/main.js", import.meta.url));
 if (!existsSync(MAIN)) throw new Error("the commands are tested as built: run tsc -p tsconfig.build.json first");
 
 export interface Outcome {
@@ -16,6 +16,8 @@ export interface Outcome {
 export interface Command {
   readonly outcome: Promise<Outcome>;
   kill(signal: NodeJS.Signals): void;
+  /** Stops reading what it says, as `| head` does, at the first that comes. */
+  hangUp(stream: "stdout" | "stderr"): void;
   running(): boolean;
 }
 
@@ -37,7 +39,8 @@ export function start(args: readonly string[], input = "", cwd?: string, env = p
       resolve({ status: code ?? signal, out, err });
     });
   });
-  return { outcome, kill: (signal) => child.kill(signal), running: () => !ended };
+  const hangUp = (name: "stdout" | "stderr"): void => void child[name].once("data", () => child[name].destroy());
+  return { outcome, hangUp, kill: (signal) => child.kill(signal), running: () => !ended };
 }
 
 export const run = (args: readonly string[], input?: string): Promise<Outcome> => start(args, input).outcome;

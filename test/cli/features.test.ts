@@ -1,6 +1,6 @@
 /** embed, tokenize, preprocess and explain, on a model that has hardly been trained. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -192,7 +192,11 @@ describe("clip-ts embed", () => {
     expect((await readdir(place)).filter((name) => name.includes("partial"))).toEqual([]);
   });
 
-  const refusals: readonly (readonly [what: string, args: () => readonly string[], says: RegExp])[] = [
+  const refusals: readonly (readonly [
+    what: string,
+    args: () => readonly string[] | Promise<readonly string[]>,
+    says: RegExp,
+  ])[] = [
     [
       "another format",
       () => [pictures, "-o", "a.csv"],
@@ -201,6 +205,20 @@ describe("clip-ts embed", () => {
     ["nothing to embed", () => ["-o", "a.npy"], /name either pictures, or texts/],
     ["pictures and texts", () => [pictures, "--text", "a", "-o", "a.npy"], /name either pictures, or texts/],
     ["no output", () => [pictures], /required option '-o, --out <file>' not specified/],
+    [
+      "a folder that is not there",
+      () => [pictures, "-o", "/no/a.npy"],
+      /\/no\/a\.npy: cannot be written: \/no is not there/,
+    ],
+    [
+      "a folder in the place of the output",
+      async () => {
+        await mkdir(join(place, "folder.npy"), { recursive: true });
+        return [pictures, "-o", join(place, "folder.npy")];
+      },
+      /folder\.npy: expected a file, is a folder/,
+    ],
+    ["no texts", () => ["--texts", "-", "-o", join(place, "no.npy")], /no\.npy: there were no texts/],
     [
       "texts that are not there",
       () => ["--texts", "/no/t.txt", "-o", "a.npy"],
@@ -213,10 +231,26 @@ describe("clip-ts embed", () => {
     ],
   ];
   it.each(refusals)("refuses %s in one line", async (_, args, says) => {
-    const { status, err, out } = await embed(args());
+    const { status, err, out } = await embed(await args());
     expect([status, out]).toEqual([1, ""]);
     expect(err).toMatch(/^clip-ts: [^\n]+\n$/);
     expect(err).toMatch(says);
+  });
+
+  it("says how to come by a model where none is named and none is here", async () => {
+    const { status, err } = await start(["embed", "--text", "a", "-o", "a.npy"], "", place).outcome;
+    expect(status).toBe(1);
+    expect(err).toMatch(
+      /^clip-ts: runs.quickstart: is not here: clip-ts quickstart makes it; or say which model \(--model/,
+    );
+  });
+
+  it("refuses what another process is writing", async () => {
+    const out = join(place, "busy.npy");
+    await writeFile(`${out}.partial.lock`, `${process.pid} ${hostname()} test`);
+    const { status, err } = await embed([pictures, "-o", out]);
+    expect({ status, err }).toEqual({ status: 1, err: `clip-ts: ${out}: another process is writing it\n` });
+    await rm(`${out}.partial.lock`);
   });
 
   it("refuses where nothing could be read", async () => {

@@ -41,4 +41,8 @@ it("draws, trains, evaluates and reports, and goes on where it was", { timeout: 
   const evaluated = (text: string): string[] => text.split("\n").filter((line) => /^(noto-v1|unseen)/.test(line));
   expect(evaluated(again.out)).toEqual(evaluated(table));
   expect((await readMetrics(out)).length).toBe(3);
+
+  const other = await run(["quickstart", "--steps", "4", "--out", out]);
+  expect(other).toMatchObject({ status: 1, out: "" });
+  expect(other.err).toMatch(/: holds a run of 3 steps, not of 4; name another folder \(--out\)\n$/);
 });

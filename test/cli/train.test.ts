@@ -141,6 +141,23 @@ describe("clip-ts train", () => {
       () => [recipe, "--from", out("flags"), "--model", "RN50"],
       /--from: the model decides architecture and vocabulary/,
     ],
+    ["a recipe and a table", () => ["emoji-s", "--table", table], /--table: the recipe emoji-s says what it trains on/],
+    ["a table and a folder", () => ["--table", table, "--folder", place], /--table and --folder: expected one/],
+    [
+      "a column without a table",
+      () => ["--folder", place, "--caption-column", "text"],
+      /--caption-column: is of a table/,
+    ],
+    [
+      "other steps where a run goes on",
+      () => ["--resume", out("whole"), "--steps", "9"],
+      /by its own recipe.* --steps would/,
+    ],
+    [
+      "another recipe where a run goes on",
+      () => ["emoji-s", "--resume", out("whole")],
+      /by its own recipe.* emoji-s would/,
+    ],
     ["an unknown tower", () => [recipe, "--lock", "both"], /Allowed choices are image, text/],
   ];
   it.each(refusals)("refuses %s in one line", async (_, args, says) => {

@@ -1,4 +1,7 @@
 /** classify and eval on a model trained here on 24 drawings. */
+
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CLIP } from "../../src/clip.ts";
 import { readResults } from "../../src/eval/result.ts";
 import { COLOURS, drawPairs, microRecipe } from "../train/micro.ts";
-import { run, start } from "./command.ts";
+import { MAIN, run, start } from "./command.ts";
 
 let place: string;
 let model: string;
@@ -97,6 +100,11 @@ describe("clip-ts classify", () => {
 
   const refusals: readonly (readonly [what: string, args: () => readonly string[], says: RegExp])[] = [
     ["no labels", () => [join(pictures, "red-bar.png")], /name the labels with --labels or --labels-file/],
+    [
+      "two lists of labels",
+      () => [join(pictures, "red-bar.png"), "--labels", "a", "--labels-file", "b.txt"],
+      /'--labels <a,b,...>' cannot be used with option '--labels-file <file>'/,
+    ],
     ["empty labels", () => [join(pictures, "red-bar.png"), "--labels", " , "], /--labels: expected labels, got none/],
     [
       "a labels file that is not there",
@@ -146,9 +154,35 @@ describe("clip-ts classify", () => {
     const found = lines(out);
     expect(found.map(({ image }) => image)).toEqual([first, none, last]);
     expect(found[1]).toMatchObject({ error: expect.stringMatching(/none\.png: cannot be decoded/) });
+    const only = await classify([none, "--labels", "a", "--json"]);
+    expect(lines(only.out)).toEqual([{ image: none, error: expect.stringContaining("cannot be decoded") }]);
     const alone = lines((await classify([last, "--labels", CIRCLES.join(","), "--json"])).out);
     for (const [i, { similarity }] of (alone[0]?.predictions ?? []).entries())
       expect(found[2]?.predictions[i]?.similarity).toBeCloseTo(similarity, 5);
+  });
+
+  it("ends without a word where its reader has seen enough, and does its work where nobody reads its messages", async () => {
+    const many = join(place, "many");
+    await mkdir(many);
+    for (let i = 0; i < 150; i++) {
+      await writeFile(join(many, `a${i}.png`), "no picture");
+      await cp(join(pictures, "red-circle.png"), join(many, `b${i}.png`));
+    }
+    const asked = ["classify", "--model", model, "--threads", "1", many, "--labels", CIRCLES.join(",")];
+    const [cut, silent] = [start(asked), start(asked)];
+    cut.hangUp("stdout");
+    silent.hangUp("stderr");
+    expect((await cut.outcome).status).toBe(0);
+    const { status, out } = await silent.outcome;
+    expect([status, out.match(/b\d+\.png\n/g)?.length]).toEqual([1, 150]);
+  });
+
+  it.runIf(existsSync("/dev/full"))("says in one line that what it prints cannot be written", async () => {
+    const file = openSync("/dev/full", "w");
+    const child = spawnSync(process.execPath, [MAIN, "tokenize", "a"], { stdio: ["ignore", file, "pipe"] });
+    closeSync(file);
+    expect(child.status).toBe(1);
+    expect(child.stderr.toString()).toMatch(/^clip-ts: standard output: ENOSPC[^\n]+\n$/);
   });
 
   it("takes long labels as they are to be taken", async () => {

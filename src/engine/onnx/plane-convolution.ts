@@ -1,17 +1,18 @@
 /**
  * Convolutions of few channels by onnxruntime's direct kernels, without patches. Those read planes, and write channels in blocks: a picture
  * with channels last is one plane whose rows are pixels and their channels, and `tile` neighbouring positions of the result, taken as one,
- * are one block. Steps along a row are whole pixels.
+ * are whole blocks. Steps along a row are whole pixels.
  */
 import type { Node, OpAttrs, Tensor } from "../../graph/index.ts";
+import { channelsLast } from "./blocked-convolution.ts";
 import { BLOCKED } from "./channel-blocks.ts";
 import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
 import { kernelTaps } from "./kernel-taps.ts";
 import { paddedPixels } from "./padded-pixels.ts";
 
-/** Neighbouring positions that may be taken as one to fill a block. */
-const MOST_TILED = 4;
+/** Neighbouring positions that may be taken as one to fill blocks: beyond that, too much of the arithmetic is with zeros. */
+const TILES = [1, 2, 4];
 /** Elements of a picture from which the gradient's kernels find it in no near cache: no faster than products of patches then. */
 const MOST_ELEMENTS = 2 ** 14;
 /** Tiles of a picture below which writing its part of a kernel's gradient takes longer than computing it. */
@@ -38,14 +39,14 @@ function planeOf(
   stride: OpAttrs["convolution"]["stride"],
 ): Plane | undefined {
   if (block === undefined) return undefined;
-  const tile = Math.max(1, block / out);
-  if ((tile * out) % block !== 0 || tile > MOST_TILED || width % tile !== 0) return undefined;
+  const tile = TILES.find((positions) => (positions * out) % block === 0);
+  if (tile === undefined || width % tile !== 0) return undefined;
   const padded = [(height - 1) * stride[0] + kh, (width - 1) * stride[1] + kw] as const;
   const [step, span] = [tile * stride[1], (tile - 1) * stride[1] + kw];
   return { block, tile, blocks: (tile * out) / block, tiles: width / tile, step, span, padded };
 }
 
-/** The convolution [batch, height, width, out], or undefined where it is no such one, or has whole blocks of channels to read. */
+/** The convolution [batch, height, width, out], or undefined where its channels make no whole blocks. */
 export function lowerPlaneConvolution(
   context: Context,
   [x, kernel]: readonly [Tensor, Tensor],
@@ -53,23 +54,26 @@ export function lowerPlaneConvolution(
   { stride, padding }: OpAttrs["convolution"],
 ): Name | undefined {
   const { emit } = context;
+  const [batch = 0, height = 0] = shape;
   const [, into = 0, kh = 1, kw = 1] = kernel.shape;
   const plane = planeOf(context, shape, [kh, kw], stride);
-  if (!plane || plane.blocks > 1 || into >= plane.block) return undefined;
-  const { block, tile, step, span, padded } = plane;
+  if (!plane) return undefined;
+  const { block, blocks, tile, tiles, step, span, padded } = plane;
   const copies = Array.from({ length: tile }, (_, position) => position * stride[1]);
-  const taps = emit.node("Reshape", [kernelTaps(context, kernel, copies, span), emit.ints([block, kh * span * into])]);
+  const taps = emit.ints([blocks, block, kh * span * into]);
+  const rows = emit.node("Reshape", [kernelTaps(context, kernel, copies, span), taps]);
+  const kernels = emit.node("Transpose", [rows], { perm: [0, 2, 1] });
   const picture = paddedPixels(context, x, padding, padded, 1);
   const y = emit.node(
     "Conv",
     [
-      emit.node("Reshape", [picture, emit.ints([shape[0] ?? 0, 1, padded[0], padded[1] * into])]),
-      emit.node("Reshape", [emit.node("Transpose", [taps], { perm: [1, 0] }), emit.ints([block, 1, kh, span * into])]),
+      emit.node("Reshape", [picture, emit.ints([batch, 1, padded[0], padded[1] * into])]),
+      emit.node("Reshape", [kernels, emit.ints([blocks * block, 1, kh, span * into])]),
     ],
     { kernel_shape: [kh, span * into], strides: [stride[0], step * into] },
     BLOCKED,
   );
-  return emit.node("Reshape", [y, emit.ints(shape)]);
+  return emit.node("Reshape", [channelsLast(context, y, [batch, height, tiles, blocks * block]), emit.ints(shape)]);
 }
 
 /** A kernel's gradient of `tile` neighbouring positions taken as one, which see `span` pixels of a row. */

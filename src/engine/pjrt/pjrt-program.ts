@@ -191,10 +191,7 @@ async function compileGraph(
   });
   const { ids, devices } = grid;
   const many = { partitions: ids.length, spmd: true, shardy: true, devices: [ids], local: devices.length };
-  // Devices of one CPU may wait long for each other where it is busy; XLA would end the process after 40 s.
-  const patient =
-    isSpread && client.platform === "cpu" ? { xla_cpu_collective_call_terminate_timeout_seconds: 3600 } : {};
-  const executable = await compile(module, { flags: { ...patient, ...flags }, ...(isSpread && many) });
+  const executable = await compile(module, { flags, ...(isSpread && many) });
   return {
     executable,
     inputs,

@@ -1,4 +1,5 @@
 /** A PJRT plugin: a shared library with one table of functions, called by name. */
+import { basename } from "node:path";
 import { API, ERROR_CODES, type FieldsOf, FUNCTIONS, type FunctionName, NAMED, STRUCTS, type Values } from "./abi.ts";
 import { loadNative, type Native, type NativeFunction, Struct } from "./native-memory.ts";
 
@@ -21,6 +22,18 @@ export class PjrtError extends Error {
 /** Calls in other threads at once: koffi refuses more than 256, and libuv runs a few. */
 const MOST_UNDER_WAY = 64;
 
+/**
+ * How long a CPU's device waits for the others, in seconds: XLA's own patience ends the process after a minute, which one of them may want
+ * on a busy machine. XLA reads it from the environment alone, once a process, when the first client is made.
+ */
+const PATIENCE = {
+  xla_cpu_collective_call_warn_stuck_timeout_seconds: 300,
+  xla_cpu_collective_call_terminate_timeout_seconds: 3600,
+} as const;
+
+/** The API's minor version of a plugin that has these flags: XLA ends a process at one that it does not know. */
+const PATIENT_SINCE = 115;
+
 const plugins = new Map<string, Promise<Plugin>>();
 
 /**
@@ -35,7 +48,12 @@ export function loadPlugin(path: string, preload: readonly string[] = []): Promi
       // XLA's log goes to stderr, and has a line for every client otherwise.
       process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
       for (const library of preload) native.open(library, true);
-      return new Plugin(native, path);
+      const plugin = new Plugin(native, path);
+      if (/cpu/i.test(basename(path)) && plugin.version[1] >= PATIENT_SINCE) {
+        const flags = Object.entries(PATIENCE).map(([name, value]) => `--${name}=${value}`);
+        process.env.XLA_FLAGS = [...flags, process.env.XLA_FLAGS ?? ""].join(" ").trim(); // the last of two counts
+      }
+      return plugin;
     });
   plugins.set(path, opened);
   opened.catch(() => plugins.delete(path));

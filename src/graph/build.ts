@@ -204,6 +204,11 @@ export function gather(table: Tensor, indices: Tensor): Tensor {
   return node("gather", {}, [table, indices]);
 }
 
+/** Of each of some tables its own rows: [n, rows, ...row] by indices [n, k] -> [n, k, ...row]. */
+export function gatherEach(tables: Tensor, indices: Tensor): Tensor {
+  return node("gatherEach", {}, [tables, indices]);
+}
+
 export function scatterAdd(table: Tensor, indices: Tensor, updates: Tensor): Tensor {
   return node("scatterAdd", {}, [table, indices, updates]);
 }

@@ -41,6 +41,16 @@ function linearType(op: OpName, x: Tensor, weight: Tensor): TensorType {
   return { shape: [...x.shape.slice(0, -1), out], dtype: x.dtype };
 }
 
+/** Shape of the rows of tables [n, rows, ...row] that indices [n, k] name: [n, k, ...row]. */
+function rowsOfEach(op: OpName, tables: Tensor, indices: Tensor): number[] {
+  const [count, , ...row] = tables.shape;
+  must(
+    tables.shape.length >= 2 && indices.shape.length === 2 && indices.shape[0] === count && indices.dtype === "i32",
+    () => `${op}: expected tables [n,rows,...] and i32 indices [n,k], got ${show(tables)} and ${show(indices)}`,
+  );
+  return [...indices.shape, ...row];
+}
+
 export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
   relu: sameAs("relu", 1),
   reluGrad: sameAs("reluGrad", 2),
@@ -156,6 +166,16 @@ export const COMPOSITE_RULES: { readonly [K in CompositeName]: Rule<K> } = {
     return { shape: [], dtype: logits.dtype };
   },
   l2Normalize: alongLast("l2Normalize", 1),
+  gatherEach: (_, inputs) => {
+    const [tables, indices] = operands("gatherEach", inputs, 2);
+    return { shape: rowsOfEach("gatherEach", tables, indices), dtype: tables.dtype };
+  },
+  scatterAddEach: (_, inputs) => {
+    const [tables, indices, updates] = operands("scatterAddEach", inputs, 3);
+    must(tables.dtype !== "bool", () => `scatterAddEach: expected numbers, got ${show(tables)}`);
+    beside("scatterAddEach", tables, rowsOfEach("scatterAddEach", tables, indices), updates);
+    return { shape: tables.shape, dtype: tables.dtype };
+  },
   placed: ({ sharding }, inputs) => {
     const [x] = operands("placed", inputs, 1);
     must(sharding.length <= x.shape.length, () => `placed: a sharding of ${sharding.length} axes for ${show(x)}`);

@@ -10,6 +10,7 @@ import {
   dot,
   erf,
   exp,
+  gather,
   iota,
   linear,
   log,
@@ -22,6 +23,7 @@ import {
   reduceSum,
   reshape,
   rsqrt,
+  scatterAdd,
   select,
   sigmoid,
   slice,
@@ -218,8 +220,23 @@ export const DECOMPOSITIONS: { readonly [K in CompositeName]: Decomposition<K> }
     return [mul(reduceSum(mul(logProbabilities, chosen)), -1 / count)];
   },
   l2Normalize: (_, x) => [div(x, sqrt(reduceSum(square(x), [last(x)], true)))],
+  gatherEach: (_, tables, indices) => {
+    const { table, rows } = asOneTable(tables, indices);
+    return [gather(table, rows)];
+  },
+  scatterAddEach: (_, tables, indices, updates) => {
+    const { table, rows } = asOneTable(tables, indices);
+    return [reshape(scatterAdd(table, rows, updates), tables.shape)];
+  },
   placed: (_, x) => [x],
 };
+
+/** Tables [n, rows, ...row] below each other, and where in that the rows stand that indices [n, k] name. */
+function asOneTable(tables: Tensor, indices: Tensor): { readonly table: Tensor; readonly rows: Tensor } {
+  const [count = 0, height = 0, ...row] = tables.shape;
+  const first = mul(iota("i32", indices.shape, 0), height);
+  return { table: reshape(tables, [count * height, ...row]), rows: add(indices, first) };
+}
 
 function logSumExp(x: Tensor): Tensor {
   const highest = reduceMax(x, [last(x)], true);

@@ -288,6 +288,10 @@ const GRADIENTS: { readonly [K in OpName]: Gradient<K> } = {
     const inverse = node("rsqrt", {}, [reduceSum(square(x), [x.shape.length - 1], true)]);
     return [mul(sub(g, mul(y, along)), inverse)];
   },
+  gatherEach: (_, g, tables, indices) => [
+    node("scatterAddEach", {}, [constant(0, tables.dtype, tables.shape), indices, g]),
+  ],
+  scatterAddEach: (_, g, _tables, indices) => [g, undefined, node("gatherEach", {}, [g, indices])],
   placed: (y, g) => [node("placed", y.attrs, [g])],
 };
 

@@ -124,6 +124,10 @@ export interface CompositeAttrs {
   crossEntropy: None;
   /** x / ||x|| along the last axis. */
   l2Normalize: None;
+  /** gatherEach(tables [n, rows, ...row], indices [n, k]) -> [n, k, ...row]: of each table its own rows, so that tables may stand on different devices. */
+  gatherEach: None;
+  /** scatterAddEach(tables [n, rows, ...row], indices [n, k], updates [n, k, ...row]): as scatterAdd, of each table. */
+  scatterAddEach: None;
   /** x itself, which an engine of many devices splits over its mesh as told, here and in the gradient; others do nothing. */
   placed: { readonly sharding: Sharding };
 }

@@ -18,7 +18,14 @@ import {
 } from "../graph/index.ts";
 import type { WholeText } from "./config.ts";
 import { type Lookup, under } from "./parameters.ts";
-import { normalised, type Packing, pooledAttentionBlock, project, residualAttentionBlock } from "./transformer.ts";
+import {
+  normalised,
+  type Packing,
+  pooledAttentionBlock,
+  project,
+  residualAttentionBlock,
+  rowsAt,
+} from "./transformer.ts";
 
 /**
  * Tokens i32 [batch, length] -> features [batch, embedDim]. Where the tower is causal and pools at a token of the text, the length may
@@ -36,7 +43,7 @@ export function textTransformer(
   const config = { ...text, packing };
   const block = (layer: number): Lookup => under(p, `transformer.resblocks.${layer}`);
   const last = layers - 1;
-  let x = embedded(p, tokens, packing); // [batch, length, width] or [kept, width]
+  let x = embedded(p, tokens, packing); // [batch, length, width], or [kept, width] with a packing
   activations["text.embedded"] = x;
   for (let layer = 0; layer < last; layer++) {
     x = residualAttentionBlock(block(layer), x, config);
@@ -77,13 +84,19 @@ function embedded(p: Lookup, tokens: Tensor, packing: Packing | undefined): Tens
   if (!packing) return add(gather(table, tokens), sliceAxis(positions, 0, 0, length));
   const { rows } = packing;
   const column = sub(rows, mul(div(rows, length), length));
-  return add(gather(table, gather(reshape(tokens, [-1]), rows)), gather(positions, column));
+  const kept = rowsAt(reshape(tokens, [...rows.shape.slice(0, -1), -1]), rows);
+  return add(gather(table, kept), gather(positions, column));
 }
 
-/** One token of each text: x [batch, length, width] or [kept, width] at position i32 [batch] -> [batch, width]. */
+/** One token of each text: x [batch, length, width] or packed, at position i32 [batch] -> [batch, width]. */
 function tokenAt(position: Tensor, x: Tensor, tokens: Tensor, packing: Packing | undefined): Tensor {
   const [batch = 0, length = 0] = tokens.shape;
-  if (packing) return gather(x, gather(packing.places, add(mul(iota("i32", [batch], 0), length), position)));
+  if (packing) {
+    const parts = packing.rows.shape.slice(0, -1);
+    const first = mul(iota("i32", [...parts, batch / (parts[0] ?? 1)], parts.length), length);
+    const at = rowsAt(packing.places, add(first, reshape(position, first.shape)));
+    return reshape(rowsAt(x, at), [batch, -1]);
+  }
   // Not a gather over all texts: of a batch that is split among devices, each finds its own.
   const here = compare(iota("i32", [batch, length], 1), "eq", reshape(position, [batch, 1]));
   return reduceSum(select(reshape(here, [batch, length, 1]), x, 0), [1]);

@@ -4,6 +4,7 @@ import {
   attention,
   dot,
   gather,
+  gatherEach,
   gelu,
   geluTanh,
   layerNorm,
@@ -24,15 +25,21 @@ import { type Lookup, under } from "./parameters.ts";
 const ACTIVATIONS = { quickGelu, gelu, geluTanh } as const satisfies Record<Activation, (x: Tensor) => Tensor>;
 
 /**
- * Rows that stand for padded positions: the row-wise layers compute only what is kept, attention sees [batch, length].
+ * Rows that stand for padded positions: the row-wise layers compute only what is kept, attention sees [batch, length]. Where the batch is
+ * split among devices, each part of it is packed by itself: then everything has an axis [parts] in front, and counts within a part.
  */
 export interface Packing {
   readonly batch: number;
   readonly length: number;
-  /** i32 [kept]: the flat position [batch * length] of each kept row. */
+  /** i32 [kept]: the flat position [batch * length] of each kept row. Or [parts, kept]. */
   readonly rows: Tensor;
-  /** i32 [batch * length]: the kept row of each position. */
+  /** i32 [batch * length]: the kept row of each position. Or [parts, batch / parts * length]. */
   readonly places: Tensor;
+}
+
+/** Rows of x [n, width] by indices [k], or of each part of [parts, n, width] by [parts, k]. */
+export function rowsAt(x: Tensor, indices: Tensor): Tensor {
+  return indices.shape.length > 1 ? gatherEach(x, indices) : gather(x, indices);
 }
 
 export interface BlockConfig {
@@ -42,7 +49,7 @@ export interface BlockConfig {
   readonly activation: Activation;
   /** Of the layer norms. */
   readonly epsilon: number;
-  /** x is [kept, width] instead of [batch, tokens, width]. */
+  /** x is [kept, width], or [parts, kept, width], instead of [batch, tokens, width]. */
   readonly packing?: Packing | undefined;
 }
 
@@ -95,7 +102,7 @@ export function pooledAttentionBlock(
 function selfAttention(p: Lookup, x: Tensor, { heads, causal, packing }: BlockConfig): Tensor {
   const part = (which: Third): Tensor => laidOut(projected(p, x, which), packing); // [batch, tokens, width]
   const mixed = attention(part(QUERY), part(KEY), part(VALUE), { heads, causal });
-  return dense(under(p, "out_proj"), packing ? gather(reshape(mixed, [-1, x.shape[1] ?? 0]), packing.rows) : mixed);
+  return dense(under(p, "out_proj"), packing ? packed(mixed, packing) : mixed);
 }
 
 /** Where the projections of queries, keys and values stand in the one matrix [3 width, width]. */
@@ -116,9 +123,15 @@ function third(stacked: Tensor, which: Third, width: number): Tensor {
   return sliceAxis(stacked, 0, which * width, (which + 1) * width);
 }
 
-/** Packed rows [kept, width] at their places: [batch, tokens, width]. */
+/** Packed rows at their places: [batch, tokens, width]. */
 function laidOut(x: Tensor, packing: Packing | undefined): Tensor {
-  return packing ? reshape(gather(x, packing.places), [packing.batch, packing.length, -1]) : x;
+  return packing ? reshape(rowsAt(x, packing.places), [packing.batch, packing.length, -1]) : x;
+}
+
+/** The rows of x [batch, tokens, width] that are kept. */
+function packed(x: Tensor, { rows }: Packing): Tensor {
+  const width = x.shape[2] ?? 0;
+  return rowsAt(reshape(x, [...rows.shape.slice(0, -1), -1, width]), rows);
 }
 
 /**

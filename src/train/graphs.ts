@@ -56,6 +56,8 @@ export interface StepShape {
   readonly length: number;
   /** Rows of the texts that are computed, of batch * length, in blocks of ROW_BLOCK. @default all rows */
   readonly textBlocks?: number;
+  /** Parts of the batch whose texts are packed by themselves, each into that many blocks: one for each device along `data`. @default 1 */
+  readonly textParts?: number;
   /** Patches of each picture that are seen (patch dropout). @default all */
   readonly patches?: number;
   /** Whether the backward pass computes each block again from its input, which is all that is kept of it. @default false */
@@ -97,7 +99,8 @@ export function stateOf({ config, lock, dtype = "f32" }: StepShape) {
 }
 
 /** Pictures are 8-bit [batch, size, size, 3]; in f64 they come as the official checks have them, normalised [batch, 3, size, size]. */
-function pairSignature({ config, batch, length, textBlocks, patches, dtype = "f32" }: StepShape): Signature {
+function pairSignature(shape: StepShape): Signature {
+  const { config, batch, length, textBlocks, textParts = 1, patches, dtype = "f32" } = shape;
   const size = config.imageSize;
   const images: TensorType =
     dtype === "f64" ? { dtype, shape: [batch, 3, size, size] } : { dtype: "u8", shape: [batch, size, size, 3] };
@@ -106,7 +109,7 @@ function pairSignature({ config, batch, length, textBlocks, patches, dtype = "f3
     ...(patches !== undefined && { patches: { dtype: "i32", shape: [batch, patches] } }),
     tokens: { dtype: "i32", shape: [batch, length] },
     ...(textBlocks !== undefined && {
-      rows: { dtype: "i32", shape: [textBlocks, ROW_BLOCK] },
+      rows: { dtype: "i32", shape: [textParts, textBlocks, ROW_BLOCK] },
       places: { dtype: "i32", shape: [batch, length] },
     }),
   };
@@ -143,11 +146,15 @@ function asUsed(x: Named, { placements }: StepShape): Named {
 }
 
 function encodePairs(given: Named, shape: StepShape) {
-  const { config, lock, checkpointActivations = false } = shape;
+  const { config, lock, checkpointActivations = false, textParts = 1 } = shape;
   const x = asUsed(given, shape);
   const images = one(x, "images");
   const pixels = images.dtype === "u8" ? normalizePixels(images) : images;
-  const packing = x.rows && x.places ? { rows: reshape(x.rows, [-1]), places: reshape(x.places, [-1]) } : undefined;
+  const parts = textParts > 1 ? [textParts] : [];
+  const packing =
+    x.rows && x.places
+      ? { rows: reshape(x.rows, [...parts, -1]), places: reshape(x.places, [...parts, -1]) }
+      : undefined;
   const image = encodeImage(x, pixels, config, { train: lock !== "image", ...(x.patches && { patches: x.patches }) });
   const text = encodeText(x, one(x, "tokens"), config, packing);
   const keep = checkpointActivations ? [images, ...image.blockInputs, ...text.blockInputs] : [];

@@ -10,8 +10,8 @@ export interface TrainingPlacements {
   readonly shardings: Shardings;
 }
 
-/** Inputs whose rows are those of the batch. */
-const BY_ROWS = ["images", "tokens", "patches", "rows", "imageSlopes", "textSlopes"] as const;
+/** Inputs whose first axis is that of the batch, or of its parts. */
+const BY_ROWS = ["images", "tokens", "patches", "rows", "places", "imageSlopes", "textSlopes"] as const;
 
 /** @throws one line if the model or the batch does not divide among the devices */
 export function trainingPlacements(

@@ -13,9 +13,9 @@ export interface PackedTexts {
   readonly length: number;
   /** i32 [batch, length]. */
   readonly tokens: Int32Array;
-  /** i32 [packed], a multiple of ROW_BLOCK: where in the flat tokens each kept one stands; the rest repeats the first. */
+  /** i32 [parts, packed], packed being a multiple of ROW_BLOCK: where in a part's flat tokens each kept one stands; the rest repeats the first. */
   readonly rows: Int32Array;
-  /** i32 [batch, length]: the kept row of each position; behind a text's end the last row, which is never a text's. */
+  /** i32 [batch, length]: the kept row, of the part's, of each position; behind a text's end the last one, which is never a text's. */
   readonly places: Int32Array;
 }
 
@@ -32,9 +32,15 @@ const [FEW_LENGTHS, FEW_COUNTS] = [4, 8];
  * Drops what lies behind each text's end-of-text (its first highest id): attention is causal and pooling is at the end, so nothing
  * there changes a feature. Few sizes come out, since engines may prepare for each; a batch's sizes depend on the batch alone.
  * @param tokens [batch, context]
- * @param fewSizes for engines that compile for each: sizes that are further apart, with more padding
+ * @param fewSizes for engines that compile for each: sizes that are further apart, with more padding. @default false
+ * @param parts of the batch that are packed by themselves, to one number of rows. @default 1
  */
-export function packTexts(tokens: Int32Array, batch: number, context: number, fewSizes = false): PackedTexts {
+export function packTexts(
+  tokens: Int32Array,
+  batch: number,
+  context: number,
+  { fewSizes = false, parts = 1 }: { readonly fewSizes?: boolean; readonly parts?: number } = {},
+): PackedTexts {
   const ends = Array.from({ length: batch }, (_, text) => {
     const row = tokens.subarray(text * context, (text + 1) * context);
     return row.indexOf(row.reduce((a, b) => Math.max(a, b))) + 1;
@@ -42,19 +48,24 @@ export function packTexts(tokens: Int32Array, batch: number, context: number, fe
   const longest = Math.max(...ends);
   const lengthStep = fewSizes ? upTo(context / FEW_LENGTHS, LENGTH_STEP) : LENGTH_STEP;
   const length = Math.min(context, upTo(longest, lengthStep));
-  const kept = ends.reduce((sum, end) => sum + end, 0);
-  const fine = ROW_BLOCK * Math.max(1, Math.floor(batch / BLOCK_BATCH));
-  const step = fewSizes ? upTo((batch * length) / FEW_COUNTS, fine) : fine;
-  const rows = new Int32Array(upTo(kept + 1, step));
-  const places = new Int32Array(batch * length).fill(rows.length - 1);
+  const texts = batch / parts;
+  const kept = Array.from({ length: parts }, (_, part) =>
+    ends.slice(part * texts, (part + 1) * texts).reduce((sum, end) => sum + end, 0),
+  );
+  const fine = ROW_BLOCK * Math.max(1, Math.floor(texts / BLOCK_BATCH));
+  const step = fewSizes ? upTo((texts * length) / FEW_COUNTS, fine) : fine;
+  const packed = upTo(Math.max(...kept) + 1, step);
+  const rows = new Int32Array(parts * packed);
+  const places = new Int32Array(batch * length).fill(packed - 1);
   const cut = new Int32Array(batch * length);
   let row = 0;
   for (const [text, end] of ends.entries()) {
     cut.set(tokens.subarray(text * context, text * context + length), text * length);
+    const [part, within] = [Math.floor(text / texts), text % texts];
+    if (within === 0) row = 0;
     for (let t = 0; t < end; t++) {
-      const position = text * length + t;
-      rows[row] = position;
-      places[position] = row++;
+      rows[part * packed + row] = within * length + t;
+      places[text * length + t] = row++;
     }
   }
   return { length, tokens: cut, rows, places };

@@ -1,6 +1,6 @@
 import type { TensorPiece } from "../checkpoint/index.ts";
 import type { Engine, HostTensors, Program, TrainingPrecision } from "../engine/engine.ts";
-import { axisSize, type HostTensor, hostArray, hostTensor, type TensorType } from "../graph/index.ts";
+import { axisSize, type HostTensor, hostArray, hostTensor } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
   applyGraph,
@@ -46,7 +46,8 @@ export interface StepMetrics {
 /** The training state on an engine and the programs that move it. */
 export interface Trainer {
   /**
-   * One update from a batch in one piece, or from the micro-batches of one.
+   * One update from a batch in one piece, or from the micro-batches of one. Steps are done in the order in which they are asked for: one
+   * that is asked for before the metrics of the last are here follows it without a pause.
    * @param step updates done before: Adam's bias correction depends on it
    */
   step(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<StepMetrics>;
@@ -123,11 +124,10 @@ export async function createTrainer(
   };
   const { groups, parameters, buffers, moments, accumulated } = stateOf(base);
   const spread = mesh && trainingPlacements(config, groups, mesh, fsdp);
-  const whole: StepShape = { ...base, ...(spread && { placements: spread.parameters }) };
-  // On a mesh a kept row may stand on another device than its text.
-  const packs = packsTexts(config) && !spread;
+  const textParts = mesh ? axisSize(mesh, "data") : 1;
+  const whole: StepShape = { ...base, textParts, ...(spread && { placements: spread.parameters }) };
   // How long the longest text of all is, each of several processes would have to ask the others.
-  const cutsTexts = packsTexts(config) && ownRows.of === 1;
+  const packs = packsTexts(config) && ownRows.of === 1;
   const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
   const values = startingValues(initial, { ...parameters, ...buffers }, groups);
   const sums = microBatch < batch ? zeros(accumulated) : {};
@@ -153,12 +153,12 @@ export async function createTrainer(
 
   const textsOf = (tokens: Int32Array): HostTensors => {
     const context = config.text.contextLength;
-    if (!cutsTexts) return { tokens: hostTensor("i32", [share.pairs, context], tokens) };
-    const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context, engine.compilesPerSize);
-    if (!packs) return { tokens: hostTensor("i32", [microBatch, length], cut) };
+    if (!packs) return { tokens: hostTensor("i32", [share.pairs, context], tokens) };
+    const sizes = { fewSizes: engine.compilesPerSize ?? false, parts: textParts };
+    const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context, sizes);
     return {
       tokens: hostTensor("i32", [microBatch, length], cut),
-      rows: hostTensor("i32", [rows.length / ROW_BLOCK, ROW_BLOCK], rows),
+      rows: hostTensor("i32", [textParts, rows.length / textParts / ROW_BLOCK, ROW_BLOCK], rows),
       places: hostTensor("i32", [microBatch, length], places),
     };
   };
@@ -181,28 +181,33 @@ export async function createTrainer(
       ]),
     );
 
-  /** A program that texts go into: one for all sizes where they are packed, else one for each length that comes. */
-  const compiledFor = (
-    name: string,
-    make: typeof stepGraph,
-    { tokens }: Readonly<Record<string, TensorType>>,
-  ): Promise<Program> => {
-    const length = tokens?.shape[1] ?? 0;
-    if (packs) return compiled(name, () => forAnyTexts(make, whole));
-    return compiled(`${name} ${length}`, () => make({ ...whole, length }));
-  };
+  /** A program that texts go into: where they are packed, for any sizes of them. */
+  const compiledForTexts = (name: string, make: typeof stepGraph): Promise<Program> =>
+    compiled(name, () => (packs ? forAnyTexts(make, whole) : make(whole)));
 
   async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
     const inputs = inputsOf(piece, step);
-    const program = await compiledFor("step", stepGraph, inputs);
+    const program = await compiledForTexts("step", stepGraph);
     return program.run({ ...inputs, ...scalarsOf(learningRate, step) }, state);
   }
 
-  async function cachedStep(pieces: readonly PairBatch[], learningRate: number, step: number): Promise<HostTensors> {
+  let lastCached: Promise<unknown> = Promise.resolve();
+  /** Its parts meet on the host: it begins when the one before it has ended, and fails where that failed. */
+  function cachedStep(...given: Parameters<typeof cachedStepAlone>): Promise<HostTensors> {
+    const ended = lastCached.then(() => cachedStepAlone(...given));
+    lastCached = ended;
+    return ended;
+  }
+
+  async function cachedStepAlone(
+    pieces: readonly PairBatch[],
+    learningRate: number,
+    step: number,
+  ): Promise<HostTensors> {
     const inputs = pieces.map((piece, i) => inputsOf(piece, step, i * microBatch));
     const encoded: HostTensors[] = [];
     for (const pairs of inputs) {
-      const features = await compiledFor("features", featuresGraph, pairs);
+      const features = await compiledForTexts("features", featuresGraph);
       encoded.push(await features.run(pairs, state));
     }
     const loss = await lossOf(
@@ -214,7 +219,7 @@ export async function createTrainer(
         imageSlopes: rowsOf(loss.imageSlopes, i * microBatch + share.first, share.pairs),
         textSlopes: rowsOf(loss.textSlopes, i * microBatch + share.first, share.pairs),
       };
-      const backward = await compiledFor("backward", backwardGraph, pairs);
+      const backward = await compiledForTexts("backward", backwardGraph);
       await backward.run({ ...pairs, ...slopes }, state);
     }
     const apply = await compiled("apply", () => applyGraph(whole));
@@ -265,14 +270,14 @@ export async function createTrainer(
     prepared = prepared
       .then(async () => {
         for (const [name, make] of batch === microBatch ? WHOLE_STEP : CACHED_STEP)
-          if (isOpen) await (await compiledFor(name, make, texts)).prepare?.(texts);
+          if (isOpen) await (await compiledForTexts(name, make)).prepare?.(texts);
       })
       .catch(() => {});
     return prepared;
   };
 
   return {
-    ...(cutsTexts && engine.compilesPerSize && { prepare }),
+    ...(packs && engine.compilesPerSize && { prepare }),
     async step(pieces, learningRate, step) {
       const [first] = pieces;
       if (!first || pieces.length !== batch / microBatch)

@@ -126,7 +126,7 @@ describe("a whole training", () => {
         {
           images: hostTensor("u8", [BATCH, size, size, 3], images),
           tokens: hostTensor("i32", [BATCH, texts.length], texts.tokens),
-          rows: hostTensor("i32", [texts.rows.length / ROW_BLOCK, ROW_BLOCK], texts.rows),
+          rows: hostTensor("i32", [1, texts.rows.length / ROW_BLOCK, ROW_BLOCK], texts.rows),
           places: hostTensor("i32", [BATCH, texts.length], texts.places),
           ...Object.fromEntries(scalars.map(([name, value]) => [name, hostTensor("f32", [], [value])])),
         },

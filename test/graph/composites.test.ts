@@ -179,6 +179,26 @@ const VALUES: { readonly [K in CompositeName]: ValueCase<K> | "as a gradient" } 
     operands: [real(2, 2, 3)],
     plain: byRow(3, (row) => row.map((x) => x / Math.hypot(...row))),
   },
+  gatherEach: {
+    attrs: {},
+    operands: [real(2, 3, 2), { dtype: "i32", shape: [2, 4], elements: { below: 3 } }],
+    plain: (tables = [], indices = []) => [
+      indices.flatMap((row, i) => rowsOf(tables, 2)[3 * Math.floor(i / 4) + row] ?? []),
+    ],
+  },
+  scatterAddEach: {
+    attrs: {},
+    operands: [real(2, 3, 2), { dtype: "i32", shape: [2, 4], elements: { below: 3 } }, real(2, 4, 2)],
+    plain: (tables = [], indices = [], updates = []) => {
+      const sums = [...tables];
+      for (const [i, row] of indices.entries())
+        for (const c of range(2)) {
+          const place = 2 * (3 * Math.floor(i / 4) + row) + c;
+          sums[place] = at(sums, place) + at(updates, 2 * i + c);
+        }
+      return [sums];
+    },
+  },
   placed: { attrs: { sharding: [["data"], []] }, operands: [real(4, 2)], plain: (x = []) => [x] },
 };
 

@@ -95,6 +95,8 @@ const images = (smallest: number): fc.Arbitrary<{ window: number; shape: number[
 
 const rowsByIndex = fc.record({ rows: size(4), row: shapes(0, 2), indices: shapes(0, 2) });
 
+const rowsOfEach = fc.record({ count: size(3), rows: size(4), row: shapes(0, 2), indices: size(4) });
+
 /** Amounts for each axis. */
 const amounts = (rank: number, max = 2): fc.Arbitrary<number[]> =>
   fc.array(fc.nat(max), { minLength: rank, maxLength: rank });
@@ -269,5 +271,13 @@ export const GRADIENT_CASES = {
     build: (logits, targets) => g.crossEntropy(logits, targets),
   })),
   l2Normalize: unary(g.l2Normalize, "positive", 1),
+  gatherEach: rowsOfEach.map(({ count, rows, row, indices }) => ({
+    operands: [real([count, rows, ...row]), whole([count, indices], rows)],
+    build: (tables, i) => g.gatherEach(tables, i),
+  })),
+  scatterAddEach: rowsOfEach.map(({ count, rows, row, indices }) => ({
+    operands: [real([count, rows, ...row]), whole([count, indices], rows), real([count, indices, ...row])],
+    build: (...operands) => node("scatterAddEach", {}, operands),
+  })),
   placed: unary((x) => g.placed(x, [["data"]]), "any", 1),
 } satisfies Record<OpName, Entry>;

@@ -3,7 +3,7 @@ import { Random } from "../../src/data/index.ts";
 import type { HostTensors } from "../../src/engine/engine.ts";
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
 import type { HostArray, Mesh, Piece, Sharding } from "../../src/graph/index.ts";
-import { cut, distinctPieces, elements, hostTensor, showMesh } from "../../src/graph/index.ts";
+import { axisSize, cut, distinctPieces, elements, hostTensor, showMesh } from "../../src/graph/index.ts";
 import { type ClipConfig, initialise, parameterShapes } from "../../src/model/index.ts";
 import { stateOf, stepGraph } from "../../src/train/graphs.ts";
 import { trainingPlacements } from "../../src/train/placements.ts";
@@ -172,13 +172,14 @@ it("a state takes and gives each box that its devices hold, and refuses any othe
 });
 
 describe("what the devices say to each other in a step of the vision transformer", () => {
-  async function exchanged(mesh: Mesh, fsdp: boolean) {
+  async function exchanged(mesh: Mesh, fsdp: boolean, packed = true) {
     const engine = await createPjrtEngine({ plugin: pluginPath(), mesh });
     try {
       const shape = { config: VIT, adam: ADAM, batch: BATCH, length: TEXT.contextLength };
       const { groups, parameters } = stateOf(shape);
       const { parameters: placed, shardings } = trainingPlacements(VIT, groups, mesh, fsdp);
-      const { graph, state } = stepGraph({ ...shape, placements: placed });
+      const texts = packed && { textBlocks: 1, textParts: axisSize(mesh, "data") };
+      const { graph, state } = stepGraph({ ...shape, ...texts, placements: placed });
       const program = await engine.compile(graph, { state, shardings });
       const all = program.collectives?.() ?? [];
       const weights = 4 * Object.values(parameters).reduce((sum, type) => sum + elements(type.shape), 0);
@@ -199,6 +200,19 @@ describe("what the devices say to each other in a step of the vision transformer
     // Maxima and sums of the columns of the logits, the loss and the like.
     expect(bytes("all-reduce")).toBeLessThan(weights + 8 * BATCH * VIT.embedDim);
     expect(new Set(all.map(({ kind }) => kind))).toEqual(new Set(["all-gather", "all-reduce"]));
+  });
+
+  it.each([
+    [{ data: 4 }, false],
+    [{ data: 4 }, true],
+    [{ data: 2, model: 2 }, false],
+    [{ data: 2, model: 2 }, true],
+  ] as const)("on %o (fsdp: %s): packed texts cost nothing", async (mesh, fsdp) => {
+    const [packed, whole] = [await exchanged(mesh, fsdp), await exchanged(mesh, fsdp, false)];
+    // Over model activations are summed, of as many rows as there are: fewer bytes, as often.
+    const told = ({ all }: typeof packed) =>
+      all.map(({ kind, devices, bytes }) => `${kind} ${devices} ${"model" in mesh ? "" : bytes}`).sort();
+    expect(told(packed)).toEqual(told(whole));
   });
 
   it("over data with fsdp: every weight that is kept in pieces is gathered once more", async () => {

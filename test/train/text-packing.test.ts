@@ -22,8 +22,8 @@ function texts(): Int32Array {
   return tokens;
 }
 
-it("gives the features and the gradients of the padded texts", () => {
-  const packed = packTexts(texts(), BATCH, 9);
+it.each([1, BATCH])("gives the features and the gradients of the padded texts, in parts: %i", (parts) => {
+  const packed = packTexts(texts(), BATCH, 9, { parts });
   expect(packed.length).toBe(9);
   const names = Object.keys(parameterShapes(config)).filter((name) => !name.startsWith("visual."));
   const weights = initialise(config, 3);
@@ -33,8 +33,9 @@ it("gives the features and the gradients of the padded texts", () => {
     values[name] = hostTensor("f64", shape, Array.from(data));
   }
   values.tokens = hostTensor("i32", [BATCH, 9], packed.tokens);
-  values.rows = hostTensor("i32", [packed.rows.length], packed.rows);
-  values.places = hostTensor("i32", [packed.places.length], packed.places);
+  const shape = ({ length }: Int32Array): number[] => (parts > 1 ? [parts, length / parts] : [length]);
+  values.rows = hostTensor("i32", shape(packed.rows), packed.rows);
+  values.places = hostTensor("i32", shape(packed.places), packed.places);
   const run = (packing: boolean) =>
     interpret(
       trace(values, (x) => {
@@ -64,4 +65,15 @@ it("takes few sizes, which depend on the batch alone, and cuts long contexts to 
   expect([length, rows.length, places.length]).toEqual([8, 64, 32]);
   expect(Array.from(rows.subarray(0, 6))).toEqual([0, 1, 2, 8, 9, 10]);
   expect(Array.from(places.subarray(0, 4))).toEqual([0, 1, 2, 63]);
+});
+
+it("packs each part by itself, all to the rows of the one that has most", () => {
+  const tokens = new Int32Array(8 * 40);
+  for (let row = 0; row < 8; row++)
+    for (let t = 0; t < (row < 4 ? 30 : 3); t++) tokens[row * 40 + t] = t === (row < 4 ? 29 : 2) ? 99 : 1 + t;
+  const { length, rows, places } = packTexts(tokens, 8, 40, { parts: 2 });
+  expect([length, rows.length, places.length]).toEqual([32, 2 * 128, 8 * 32]);
+  expect(Array.from(rows.subarray(28, 32))).toEqual([28, 29, 32, 33]);
+  expect(Array.from(rows.subarray(128, 133))).toEqual([0, 1, 2, 32, 33]);
+  expect(Array.from(places.subarray(5 * 32, 5 * 32 + 4))).toEqual([3, 4, 5, 127]);
 });

@@ -48,7 +48,7 @@ it.each(CASES)("width $width, batch $batch: texts of up to $lengths tokens", asy
   const inputs = lengths.map((longest) => inputsOf(config, batch, longest));
   const free = await stepped(forAnyTexts(stepGraph, shape), inputs);
   for (const [i, given] of inputs.entries()) {
-    const sized = { length: given.tokens?.shape[1] ?? 0, textBlocks: given.rows?.shape[0] ?? 0 };
+    const sized = { length: given.tokens?.shape[1] ?? 0, textBlocks: given.rows?.shape[1] ?? 0 };
     const [expected = {}] = await stepped(stepGraph({ ...shape, ...sized }), [given]);
     const found = free[i] ?? {};
     expect(Math.abs((found.loss?.data[0] ?? Number.NaN) - (expected.loss?.data[0] ?? 0))).toBeLessThan(1e-5);
@@ -84,7 +84,7 @@ function inputsOf(config: ClipConfig, batch: number, longest: number): HostTenso
   return {
     images: hostTensor("u8", [batch, size, size, 3], images),
     tokens: hostTensor("i32", [batch, length], cut),
-    rows: hostTensor("i32", [rows.length / ROW_BLOCK, ROW_BLOCK], rows),
+    rows: hostTensor("i32", [1, rows.length / ROW_BLOCK, ROW_BLOCK], rows),
     places: hostTensor("i32", [batch, length], places),
     ...Object.fromEntries(scalars.map(([name, value]) => [name, hostTensor("f32", [], [value])])),
   };

@@ -300,6 +300,8 @@ const LOWERINGS: { readonly [K in OpName]: Lowering<K> } = {
   convolutionKernelGrad: lowerConvolutionKernelGrad,
   crossEntropy: "decompose",
   l2Normalize: "decompose",
+  gatherEach: "decompose",
+  scatterAddEach: "decompose",
   placed: "decompose",
 };
 

@@ -11,9 +11,12 @@ interface Range {
   readonly high: number;
 }
 
+/** What addresses rows of its first operand, which the last two have along the second axis, by its second one. */
+const LOOKUPS = ["gather", "scatterAdd", "gatherEach", "scatterAddEach"] as const;
+
 /** An index tensor that a program has to look at. */
 export interface UncheckedIndex {
-  readonly op: "gather" | "scatterAdd";
+  readonly op: (typeof LOOKUPS)[number];
   readonly indices: Tensor;
   readonly rows: number;
 }
@@ -30,7 +33,7 @@ function sourceOf(tensor: Tensor): Tensor | undefined {
     if (made(x, "input")) return x;
     const moved =
       made(x, "reshape") || made(x, "transpose") || made(x, "slice") || made(x, "broadcast") || made(x, "reverse");
-    if (!moved && !made(x, "gather")) return undefined;
+    if (!moved && !made(x, "gather") && !made(x, "gatherEach")) return undefined;
   }
   return undefined;
 }
@@ -38,9 +41,10 @@ function sourceOf(tensor: Tensor): Tensor | undefined {
 /** @param onHost whether the values of an input are known before a run */
 export function indexChecks(graph: Graph, onHost: (input: string) => boolean): IndexChecks {
   const lookups = graph.nodes.flatMap((x) => {
-    if (!made(x, "gather") && !made(x, "scatterAdd")) return [];
+    const op = LOOKUPS.find((name) => name === x.op);
     const [table, indices] = x.inputs;
-    return table && indices ? [{ op: x.op, indices, rows: table.shape[0] ?? 0 }] : [];
+    if (!op || !table || !indices) return [];
+    return [{ op, indices, rows: table.shape[op.endsWith("Each") ? 1 : 0] ?? 0 }];
   });
   const inputs = new Map<string, number>();
   const rest = lookups.filter(({ indices, rows }) => {
@@ -99,8 +103,8 @@ function rangeOf(x: Tensor, known: ReadonlyMap<Tensor, Range>, inputs: ReadonlyM
   }
   if (made(x, "iota")) return { low: 0, high: (x.shape[x.attrs.axis] ?? 1) - 1 };
   if (made(x, "argmax")) return { low: 0, high: (first?.shape[x.attrs.axis] ?? 1) - 1 };
-  if (made(x, "gather") || made(x, "reshape") || made(x, "transpose") || made(x, "slice") || made(x, "broadcast"))
-    return a;
+  const moves = made(x, "reshape") || made(x, "transpose") || made(x, "slice") || made(x, "broadcast");
+  if (moves || made(x, "gather") || made(x, "gatherEach")) return a;
   if (!a || !b) return undefined;
   if (made(x, "add")) return { low: a.low + b.low, high: a.high + b.high };
   if (made(x, "sub")) return remainder(x, a) ?? { low: a.low - b.high, high: a.high - b.low };

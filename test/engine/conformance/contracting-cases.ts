@@ -109,6 +109,26 @@ const TABLES = [
   ofTables([16], 50, [4, 9]),
 ];
 
+/** Tables, and indices of each. */
+const TABLES_OF_EACH: readonly (readonly [tables: number[], indices: number[]])[] = [
+  [
+    [1, 4, 6],
+    [1, 3],
+  ],
+  [
+    [3, 5],
+    [3, 7],
+  ],
+  [
+    [2, 50, 9],
+    [2, 64],
+  ],
+  [
+    [4, 1, 2, 3],
+    [4, 2],
+  ],
+];
+
 export const CONTRACTING = {
   reduceSum: reductions("reduceSum"),
   reduceMax: reductions("reduceMax"),
@@ -190,4 +210,14 @@ export const CONTRACTING = {
       build: (t, i, u, small, updates) => [g.scatterAdd(t, i, u), g.scatterAdd(small, i, updates)],
     },
   ],
+  gatherEach: each(TABLES_OF_EACH, ([tables, indices]) => ({
+    name: `${named(tables)} by ${named(indices)}`,
+    operands: [real(tables), whole(indices, { below: tables[1] ?? 1 })],
+    build: (t: Tensor, i: Tensor) => g.gatherEach(t, i),
+  })),
+  scatterAddEach: each(TABLES_OF_EACH, ([tables, indices]) => ({
+    name: `${named(tables)} by ${named(indices)}`,
+    operands: [real(tables), whole(indices, { below: tables[1] ?? 1 }), real([...indices, ...tables.slice(2)])],
+    build: (t: Tensor, i: Tensor, u: Tensor) => node("scatterAddEach", {}, [t, i, u]),
+  })),
 } satisfies Record<string, readonly Case[]>;

@@ -24,11 +24,48 @@ const COMPARED = { eq: "EQ", ne: "NE", lt: "LT", le: "LE", gt: "GT", ge: "GE" } 
   string
 >;
 
-/** Whole rows of a table, each by one index. */
-const rows = (rank: number, indexRank: number) => ({
-  window: list(Array.from({ length: rank - 1 }, (_, i) => indexRank + i)),
-  indexVector: `index_vector_dim = ${indexRank}`,
-});
+/** Whole rows of a table, each by one index; with `each`, of tables along the first axis, by indices along theirs. */
+function lowerGather({ write }: Context, node: Tensor, [table, indices]: readonly [Value, Value], each = false): Value {
+  const { window, indexVector, axis } = rows(table, indices, each);
+  const sizes = table.shape.map((size, i) => (i <= axis ? 1 : size));
+  const batch = each ? "operand_batching_dims = [0], start_indices_batching_dims = [0], " : "";
+  const numbers = `#stablehlo.gather<offset_dims = [${window}], collapsed_slice_dims = [${axis}], ${batch}start_index_map = [${axis}], ${indexVector}>`;
+  const attributes = `<{dimension_numbers = ${numbers}, indices_are_sorted = false, slice_sizes = array<i64: ${list(sizes)}>}>`;
+  const type = typeOf(node);
+  return write.value(
+    type,
+    `"stablehlo.gather"(${table.name}, ${indices.name}) ${attributes} : ${signature([table, indices], type)}`,
+  );
+}
+
+function lowerScatterAdd(
+  { write }: Context,
+  node: Tensor,
+  operands: readonly [table: Value, indices: Value, updates: Value],
+  each = false,
+): Value {
+  const [table, indices] = operands;
+  const { window, indexVector, axis } = rows(table, indices, each);
+  const batch = each ? "input_batching_dims = [0], scatter_indices_batching_dims = [0], " : "";
+  const numbers = `#stablehlo.scatter<update_window_dims = [${window}], inserted_window_dims = [${axis}], ${batch}scatter_dims_to_operand_dims = [${axis}], ${indexVector}>`;
+  const attributes = `<{indices_are_sorted = false, scatter_dimension_numbers = ${numbers}, unique_indices = false}>`;
+  const scalar = typeText({ shape: [], element: table.element });
+  const body = `^bb0(%held: ${scalar}, %added: ${scalar}): %sum = stablehlo.add %held, %added : ${scalar} stablehlo.return %sum : ${scalar}`;
+  const names = list(operands.map(({ name }) => name));
+  const type = typeOf(node);
+  return write.value(type, `"stablehlo.scatter"(${names}) ${attributes} ({ ${body} }) : ${signature(operands, type)}`);
+}
+
+/** Where a row's own axes stand in a result, and the table's axis that is addressed. */
+function rows(table: Value, { shape }: Value, each: boolean) {
+  const axis = each ? 1 : 0;
+  const own = table.shape.length - 1 - axis;
+  return {
+    axis,
+    window: list(Array.from({ length: own }, (_, i) => shape.length + i)),
+    indexVector: `index_vector_dim = ${shape.length}`,
+  };
+}
 
 export const OPERATIONS: { readonly [K in Exclude<PrimitiveName, "input" | "output">]: Lowering<K> } = {
   constant: ({ write }, { attrs: { value, dtype, shape } }) =>
@@ -79,30 +116,8 @@ export const OPERATIONS: { readonly [K in Exclude<PrimitiveName, "input" | "outp
     return write.reduce("minimum", index, [axis]);
   },
   dot: lowerDot,
-  gather: ({ write }, node, table, indices) => {
-    const { window, indexVector } = rows(table.shape.length, indices.shape.length);
-    const sizes = [1, ...table.shape.slice(1)];
-    const numbers = `#stablehlo.gather<offset_dims = [${window}], collapsed_slice_dims = [0], start_index_map = [0], ${indexVector}>`;
-    const attributes = `<{dimension_numbers = ${numbers}, indices_are_sorted = false, slice_sizes = array<i64: ${list(sizes)}>}>`;
-    const type = typeOf(node);
-    return write.value(
-      type,
-      `"stablehlo.gather"(${table.name}, ${indices.name}) ${attributes} : ${signature([table, indices], type)}`,
-    );
-  },
-  scatterAdd: ({ write }, node, table, indices, updates) => {
-    const { window, indexVector } = rows(table.shape.length, indices.shape.length);
-    const numbers = `#stablehlo.scatter<update_window_dims = [${window}], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], ${indexVector}>`;
-    const attributes = `<{indices_are_sorted = false, scatter_dimension_numbers = ${numbers}, unique_indices = false}>`;
-    const scalar = typeText({ shape: [], element: table.element });
-    const body = `^bb0(%held: ${scalar}, %added: ${scalar}): %sum = stablehlo.add %held, %added : ${scalar} stablehlo.return %sum : ${scalar}`;
-    const names = [table, indices, updates].map(({ name }) => name).join(", ");
-    const type = typeOf(node);
-    return write.value(
-      type,
-      `"stablehlo.scatter"(${names}) ${attributes} ({ ${body} }) : ${signature([table, indices, updates], type)}`,
-    );
-  },
+  gather: (context, node, table, indices) => lowerGather(context, node, [table, indices]),
+  scatterAdd: (context, node, table, indices, updates) => lowerScatterAdd(context, node, [table, indices, updates]),
   convolution: lowerConvolution,
   barrier: ({ write }, _, ...operands) => write.barrier(operands),
 };
@@ -110,4 +125,8 @@ export const OPERATIONS: { readonly [K in Exclude<PrimitiveName, "input" | "outp
 /** Composites that are said whole, since XLA has better for them than what they decompose into. */
 export const WHOLE: { readonly [K in CompositeName]?: Lowering<K> } = {
   convolutionKernelGrad: lowerConvolutionKernelGrad,
+  // What the partitioner sees to be of one device.
+  gatherEach: (context, node, tables, indices) => lowerGather(context, node, [tables, indices], true),
+  scatterAddEach: (context, node, tables, indices, updates) =>
+    lowerScatterAdd(context, node, [tables, indices, updates], true),
 };

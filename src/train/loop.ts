@@ -20,7 +20,7 @@ import { createTrainer, type PairBatch, type StepMetrics } from "./trainer.ts";
 
 export interface TrainOptions {
   readonly engine: Engine;
-  /** When it aborts, the step is finished and saved. */
+  /** When it aborts, the steps that are under way, two at most, are finished and saved. */
   readonly signal?: AbortSignal;
   /** Where the run shows how far it is. */
   readonly progress?: { show(line: MetricsLine, total: number): void };
@@ -136,8 +136,23 @@ async function trainOn(
           }),
         ])
       : work;
+  let lineBegun = performance.now();
+  /** Waits for a step's metrics, checks them, writes and shows them. */
+  const finish = async ({ done, rate, pieces, computed }: UnderWay): Promise<void> => {
+    const metrics = await orGone(computed);
+    if (metrics.notFinite.length > 0 || !Number.isFinite(metrics.loss))
+      throw new Error(divergence(metrics, done, pieces, lastGood()));
+    const now = performance.now();
+    const { loss, accuracy, scale, gradientNorm } = metrics;
+    const pairsPerSecond = (batch * 1000) / (now - lineBegun);
+    lineBegun = now;
+    const line = { step: done, batch, loss, accuracy, learningRate: rate, scale, gradientNorm, pairsPerSecond };
+    await log?.append(line);
+    options.progress?.show(line, steps);
+  };
   try {
-    let begun = performance.now();
+    // A step is begun before the metrics of the last are here, so that the engine need not wait for what lies between them.
+    let last: UnderWay | undefined;
     while (step < steps && !(await isToStop(options, step))) {
       foresee();
       const rate = learningRate(recipe.schedule, recipe.learningRate, step, steps);
@@ -145,22 +160,19 @@ async function trainOn(
       const computed = trainer.step(pieces, rate, step).catch((error: unknown) => {
         // The state may be half updated: nothing more is saved of it.
         throw new Error(
-          `step ${step + 1}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`,
+          `step ${done}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`,
         );
       });
-      const metrics = await orGone(computed);
-      if (metrics.notFinite.length > 0 || !Number.isFinite(metrics.loss))
-        throw new Error(divergence(metrics, step, pieces, lastGood()));
-      step++;
-      const now = performance.now();
-      const { loss, accuracy, scale, gradientNorm } = metrics;
-      const pairsPerSecond = (batch * 1000) / (now - begun);
-      begun = now;
-      const line = { step, batch, loss, accuracy, learningRate: rate, scale, gradientNorm, pairsPerSecond };
-      await log?.append(line);
-      options.progress?.show(line, steps);
-      if (step % checkpointEvery === 0) await orGone(save());
+      computed.catch(() => {}); // where the last step fails, nobody asks for this one
+      const done = ++step;
+      if (last) await finish(last);
+      last = { done, rate, pieces, computed };
+      if (step % checkpointEvery !== 0) continue;
+      await finish(last);
+      last = undefined;
+      await orGone(save());
     }
+    if (last) await finish(last);
     if (step > saved || step === 0) await orGone(save());
     return {
       step,
@@ -176,11 +188,11 @@ async function trainOn(
   }
 }
 
-/** Whether the signal was given; among several processes to any of them, and then all stop behind the same step. */
+/** Whether the signal was given; among several processes to any of them, and then all stop behind the same step. @param step begun so far */
 async function isToStop({ signal, group }: TrainOptions, step: number): Promise<boolean> {
   if (!group) return signal?.aborted ?? false;
-  // Others may have begun this step, none the next: they do not come through this one without us.
-  const agreed = new TextEncoder().encode(String(step + 1));
+  // Others may have begun this step and the next, none more: they do not come through this one without us.
+  const agreed = new TextEncoder().encode(String(step + 2));
   if (signal?.aborted) await group.put(STOP, agreed).catch(() => {}); // another one was first
   const at = await group.get(STOP, 0).catch(() => undefined);
   return at !== undefined && step >= Number(new TextDecoder().decode(at));
@@ -207,6 +219,15 @@ const FORESEEN = 64;
 
 type Piece = PairBatch & { readonly indices: ArrayLike<number> };
 
+/** A step that was begun. */
+interface UnderWay {
+  /** How many steps are done with it. */
+  readonly done: number;
+  readonly rate: number;
+  readonly pieces: readonly Piece[];
+  readonly computed: Promise<StepMetrics>;
+}
+
 /** The micro-batches of a step. Their pixels are held, which is little beside the activations of even one of them. */
 async function piecesOf(loader: Loader, step: number, count: number): Promise<Piece[]> {
   const pieces: Piece[] = [];
@@ -226,7 +247,7 @@ function divergence(
   const [first, ...others] = notFinite;
   const more = others.length > 0 ? ` and ${others.length} more` : "";
   const culprit = first ? `the gradient of ${first}${more} is not finite` : "all gradients are finite";
-  return `step ${step + 1}: the loss is ${loss} (gradient norm ${gradientNorm}, scale ${scale.toFixed(2)}): ${culprit}; batch of pairs ${some}; ${goodCheckpoint(lastGood)}`;
+  return `step ${step}: the loss is ${loss} (gradient norm ${gradientNorm}, scale ${scale.toFixed(2)}): ${culprit}; batch of pairs ${some}; ${goodCheckpoint(lastGood)}`;
 }
 
 const goodCheckpoint = (path: string | undefined): string =>

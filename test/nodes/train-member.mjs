@@ -11,6 +11,7 @@ const group = await joinNodes(options);
 const inner = await createOnnxEngine({ threads: 1 });
 const states = new Map();
 let runs = 0;
+let last = Promise.resolve();
 
 async function together(name, value, turn) {
   const bytes = new Uint8Array(value.data.buffer, value.data.byteOffset, value.data.byteLength);
@@ -51,12 +52,16 @@ const engine = {
     return {
       graph,
       compileSeconds: program.compileSeconds,
-      async run(inputs, state) {
+      run(inputs, state) {
         const turn = runs++;
-        const whole = {};
-        for (const [name, value] of Object.entries(inputs))
-          whole[name] = shardings[name]?.[0]?.includes("data") ? await together(name, value, turn) : value;
-        return program.run(whole, states.get(state));
+        const ended = last.then(async () => {
+          const whole = {};
+          for (const [name, value] of Object.entries(inputs))
+            whole[name] = shardings[name]?.[0]?.includes("data") ? await together(name, value, turn) : value;
+          return program.run(whole, states.get(state));
+        });
+        last = ended.catch(() => {});
+        return ended;
       },
       close: () => program.close(),
     };

@@ -33,7 +33,7 @@ it("with what it compiles ahead, and what is kept on disk", async () => {
 
   const stopped = await newRun("stopped");
   const controller = new AbortController();
-  const progress = { show: ({ step }: { step: number }) => void (step === 3 && controller.abort()) };
+  const progress = { show: ({ step }: { step: number }) => void (step === 2 && controller.abort()) };
   const half = await train(stopped, { engine, signal: controller.signal, progress, loaderWorkers: 0 });
   expect(half).toMatchObject({ step: 3, finished: false });
   const rest = await train(await openRunFolder(stopped.folder), { engine, loaderWorkers: 0 });

@@ -87,8 +87,9 @@ describe("a run", () => {
     const { finished } = await trained(whole);
     expect(finished).toBe(true);
     const stopped = await newRun(changes);
-    expect(await trained(stopped, 5)).toMatchObject({ finished: false, step: 5 });
-    expect(await trained(await openRunFolder(stopped.folder), 10)).toMatchObject({ finished: false, step: 10 });
+    // When a step is shown, the next is under way, and finished.
+    expect(await trained(stopped, 5)).toMatchObject({ finished: false, step: 6 });
+    expect(await trained(await openRunFolder(stopped.folder), 10)).toMatchObject({ finished: false, step: 11 });
     expect(await trained(await openRunFolder(stopped.folder))).toMatchObject({ finished: true, step: 12 });
     const [one, other] = await Promise.all([whole, stopped].map(({ folder }) => readFile(checkpointPath(folder, 12))));
     expect(one && other && Buffer.compare(one, other)).toBe(0);
@@ -227,7 +228,7 @@ describe("a run folder", () => {
     const run = await newRun();
     expect(await message(CLIP.load(run.folder, { engine }))).toBe(`${run.folder}: has no checkpoint yet`);
     await trained(run, 1);
-    const path = checkpointPath(run.folder, 1);
+    const path = checkpointPath(run.folder, 2);
     const tensors = Object.fromEntries(await readSafetensors(path));
     const { "visual.proj": _, ...without } = tensors;
     await writeSafetensors(path, without);

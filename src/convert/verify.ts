@@ -1,6 +1,7 @@
 /** Loads a converted model back and compares what it computes with what it was converted from. */
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
+import { leaveTelemetryOff } from "../engine/onnx/telemetry.ts";
 import type { PreprocessConfig } from "../image/index.ts";
 import { type ClipConfig, shortensTexts } from "../model/index.ts";
 import { createTowers, storedWeights, type WeightsSource } from "../towers.ts";
@@ -77,6 +78,7 @@ export async function onnxFeatures(
   { config, preprocess }: { readonly config: ClipConfig; readonly preprocess: PreprocessConfig },
   probe: Probe,
 ): Promise<Features & { readonly first: Features }> {
+  leaveTelemetryOff();
   const { InferenceSession, Tensor } = await import("onnxruntime-node");
   const { imageSize: size } = config;
   /** Of the whole probe, and of its first row. */

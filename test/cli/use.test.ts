@@ -185,6 +185,23 @@ describe("clip-ts classify", () => {
     expect(child.stderr.toString()).toMatch(/^clip-ts: standard output: ENOSPC[^\n]+\n$/);
   });
 
+  // The builds of onnxruntime for Linux have telemetry; with "0" they show that its traces would be found.
+  it.runIf(process.platform === "linux")(
+    "leaves onnxruntime's telemetry off, unless the user says otherwise",
+    async () => {
+      const traces = async (home: string, said: string | undefined): Promise<string[]> => {
+        await mkdir(home);
+        const env = { ...process.env, HOME: home, XDG_CACHE_HOME: join(home, "cache"), ORT_DISABLE_TELEMETRY: said };
+        const args = ["classify", "--model", model, "--threads", "1", join(pictures, "red-bar.png"), "--labels", "a"];
+        const { status, err } = await start(args, "", undefined, env).outcome;
+        expect(status, err).toBe(0);
+        return (await readdir(home, { recursive: true })).filter((path) => /microsoft/i.test(path));
+      };
+      expect(await traces(join(place, "home"), undefined)).toEqual([]);
+      expect(await traces(join(place, "other-home"), "0")).not.toEqual([]);
+    },
+  );
+
   it("takes long labels as they are to be taken", async () => {
     const picture = join(pictures, "red-circle.png");
     const args = [picture, "--labels", `red circle,${"blue square ".repeat(20)}`, "--json"];

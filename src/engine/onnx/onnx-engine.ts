@@ -40,6 +40,7 @@ import type { Probe } from "./probe.ts";
 import { programKey } from "./program-key.ts";
 import type { Answer, CallName, Calls, ExecutionProvider, ModelSource, Request, WorkerOptions } from "./protocol.ts";
 import { lowerResizable } from "./resizable.ts";
+import { leaveTelemetryOff } from "./telemetry.ts";
 
 export interface OnnxEngineOptions {
   /** @default "cpu" */
@@ -65,6 +66,7 @@ export async function createOnnxEngine({
   threads = availableParallelism(),
   cache = join(cacheFolder(), "compiled"),
 }: OnnxEngineOptions = {}): Promise<Engine> {
+  leaveTelemetryOff();
   const channel = new Channel({ executionProvider, threads });
   const kept = executionProvider === "cpu" && cache !== false ? compiledCache(cache) : undefined;
   return {

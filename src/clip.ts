@@ -92,7 +92,7 @@ export interface Explanation {
 }
 
 /** Pictures, and positions of texts, that are encoded at once at most: larger batches are no faster and take more memory. */
-const LARGEST = { pictures: 16, positions: 1024 } as const;
+const LARGEST = { pictures: 8, positions: 1024 } as const;
 
 /** A CLIP model, ready to use. */
 export class CLIP {

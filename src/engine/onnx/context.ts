@@ -1,5 +1,5 @@
 import type { HostTensor, Tensor } from "../../graph/index.ts";
-import type { Emitter, Name } from "./emitter.ts";
+import type { Emitter, Name, Placed } from "./emitter.ts";
 import type { ExecutionProvider } from "./protocol.ts";
 
 /** Whose kernels will run; "any": operators of the standard alone, which every runtime has. */
@@ -21,6 +21,8 @@ export interface Context {
   fixed(tensor: Tensor): boolean;
   /** Its elements, where it is a baked-in value or rows of one. */
   known(tensor: Tensor): HostTensor | undefined;
+  /** Bakes a value in. */
+  place(value: Placed): Name;
   readonly arithmetic: Arithmetic;
   /** Channels in a block of onnxruntime's direct convolutions; undefined where it has none. */
   readonly channelBlock: number | undefined;
@@ -32,6 +34,10 @@ export interface Context {
   isHalf(tensor: Tensor): boolean;
   /** It in float16. */
   half(tensor: Tensor): Name;
+  /** Whether a tensor [..., channels] is there in blocks of channels. */
+  isInBlocks(tensor: Tensor): boolean;
+  /** It in blocks of channels. */
+  inBlocks(tensor: Tensor): Name;
   /** A value made once for a key and shared: what forward and gradient both need. */
   shared(key: string, make: () => Name): Name;
 }

@@ -1,6 +1,7 @@
 /** Lowers a whole graph: the order of its values, what is baked in, what is kept channels first. */
 import { expand, type Graph, type HostTensor, made, type Tensor, toHalves } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
+import { intoBlocks, lowerInBlocks, outOfBlocks } from "./blocked-linear.ts";
 import { lowerChannelsFirst } from "./channels-first.ts";
 import type { Arithmetic, Context, Kernels } from "./context.ts";
 import { Emitter, type Name, ONNX_TYPE, type Placed } from "./emitter.ts";
@@ -26,6 +27,7 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
   const names = new Map<Tensor, readonly Name[]>();
   const channelsFirst = new Map<Tensor, Name>();
   const halves = new Map<Tensor, Name>();
+  const blocks = new Map<Tensor, Name>();
   const fixed = new Set<Tensor>();
   const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
   const sharedNames = new Map<string, Name>();
@@ -43,6 +45,8 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     if (first !== undefined) return [emit.node("Transpose", [first], { perm: [0, 2, 3, 1] })];
     const half = halves.get(tensor);
     if (half !== undefined && !fixed.has(tensor)) return [emit.node("Cast", [half], { to: ONNX_TYPE.f32 })];
+    const laid = blocks.get(tensor);
+    if (laid !== undefined) return [outOfBlocks(context, laid, tensor)];
     const baked = made(tensor, "input") && constants[tensor.attrs.name];
     if (baked) return [place(emit, baked)];
     if (made(tensor, "output")) return [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""];
@@ -62,6 +66,7 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     further: (tensor) => furtherRead.has(tensor),
     fixed: (tensor) => fixed.has(tensor),
     known: (tensor) => known(tensor, constants),
+    place: (value) => place(emit, value),
     isChannelsFirst: (tensor) => channelsFirst.has(tensor),
     channelsFirst: (tensor) => {
       const name = channelsFirst.get(tensor) ?? emit.node("Transpose", [context.value(tensor)], { perm: [0, 3, 1, 2] });
@@ -78,6 +83,12 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
       halves.set(tensor, name);
       return name;
     },
+    isInBlocks: (tensor) => blocks.has(tensor),
+    inBlocks: (tensor) => {
+      const name = blocks.get(tensor) ?? intoBlocks(context, tensor);
+      blocks.set(tensor, name);
+      return name;
+    },
     shared: (key, make) => {
       const name = sharedNames.get(key) ?? make();
       sharedNames.set(key, name);
@@ -89,8 +100,10 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     if (made(tensor, "broadcast") || fixed.has(tensor)) continue;
     const first = lowerChannelsFirst(context, tensor);
     const half = first === undefined && arithmetic === "float16" ? lowerHalves(context, tensor) : undefined;
+    const laid = first === undefined && half === undefined ? lowerInBlocks(context, tensor) : undefined;
     if (first !== undefined) channelsFirst.set(tensor, first);
     else if (half !== undefined) halves.set(tensor, half);
+    else if (laid !== undefined) blocks.set(tensor, laid);
     else all(tensor);
   }
   for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { cacheFolder, type SealedCache } from "../../cache/index.ts";
 import {
+  BYTES,
   elements,
   filledWith,
   type Graph,
@@ -263,7 +264,8 @@ async function compile(
   const fresh = async (keep?: string): Promise<number> => {
     const values = isStored(constants) ? await constants.read() : constants;
     checkInputs(graph, values, new Set(names.filter((name) => !Object.hasOwn(values, name))));
-    const channelBlock = graph.nodes.some(({ op }) => op === "convolution") ? await channel.channelBlock() : undefined;
+    const hasBlocks = graph.nodes.some(({ op }) => op === "convolution" || op === "linear");
+    const channelBlock = hasBlocks ? await channel.channelBlock() : undefined;
     const kernels = { arithmetic, channelBlock };
     const { model, folder, inPlace } = await writeModel(computed, values, channel.provider, kernels, updated);
     return channel
@@ -333,6 +335,8 @@ function lowered(graph: Graph, provider: ExecutionProvider, options: LowerOption
   return isResizable(graph) ? lowerResizable(graph, provider, options) : lower(graph, provider, options);
 }
 
+const lengthOf = ({ dtype, shape }: Placed): number => elements(shape) * (dtype === "f16" ? 2 : BYTES[dtype]);
+
 /** The model as bytes, or, with large weights, as a file with the weights beside it in a folder of its own. */
 async function writeModel(
   graph: Graph,
@@ -357,10 +361,10 @@ async function writeModel(
       const placed = emit.initializer(emit.fresh(), value, {
         file: "weights.bin",
         offset,
-        length: value.data.byteLength,
+        length: lengthOf(value),
       });
       weights.push(value);
-      offset += value.data.byteLength;
+      offset += lengthOf(value);
       return placed;
     };
     const emit = lowered(graph, provider, { constants, place, ...kernels });

@@ -1,0 +1,58 @@
+/**
+ * Linear layers whose weights never change, as convolutions of one pixel by onnxruntime's direct kernels: on processors with AVX-512 faster
+ * than its matrix product, and the weights, being laid out here, are read where they lie, without a copy for the product. What stands between
+ * two such layers stays in blocks of channels.
+ */
+import { elements, type HostTensor, made, type OpName, type Tensor } from "../../graph/index.ts";
+import { BLOCKED } from "./channel-blocks.ts";
+import type { Context } from "./context.ts";
+import type { Name, Placed } from "./emitter.ts";
+import { lowerNode } from "./lowering.ts";
+
+/** Channels in a block of AVX-512, the one that was measured. */
+const BLOCK = 16;
+
+const ACTIVATIONS: ReadonlySet<OpName> = new Set(["relu", "quickGelu", "gelu", "geluTanh"]);
+
+/** The tensor [..., channels] in blocks, [1, channels, rows, 1] to onnxruntime; undefined where it is better left as it is. */
+export function lowerInBlocks(context: Context, tensor: Tensor): Name | undefined {
+  const { emit, value, known, place, inBlocks, isInBlocks, channelBlock, arithmetic } = context;
+  if (channelBlock !== BLOCK || arithmetic !== "float32") return undefined;
+  const [x, weight, bias] = tensor.inputs;
+  if (!x) return undefined;
+  if (ACTIVATIONS.has(tensor.op) && isInBlocks(x)) return lowerNode({ ...context, value: inBlocks }, tensor)[0];
+  const floats = made(tensor, "linear") && weight && known(weight);
+  if (!floats || floats.shape.some((size) => size % BLOCK !== 0)) return undefined;
+  const operands = [inBlocks(x), place(inKernelOrder(floats)), ...(bias ? [value(bias)] : [])];
+  return emit.node("Conv", operands, { kernel_shape: [1, 1] }, BLOCKED);
+}
+
+/** Rows [..., channels] brought into blocks. */
+export function intoBlocks({ emit, value }: Context, x: Tensor): Name {
+  const channels = x.shape.at(-1) ?? 1;
+  const rows = emit.node("Reshape", [value(x), emit.ints([1, elements(x.shape) / channels, 1, channels])]);
+  return emit.node("ReorderInput", [rows], { channels_last: 1 }, BLOCKED);
+}
+
+/** And back: of the shape of x. */
+export function outOfBlocks({ emit }: Context, blocks: Name, { shape }: Tensor): Name {
+  const rows = emit.node("ReorderOutput", [blocks], { channels: shape.at(-1) ?? 1, channels_last: 1 }, BLOCKED);
+  return emit.node("Reshape", [rows, emit.ints(shape)]);
+}
+
+/** A matrix [out, in] as the kernel [out / block, in / block, block of in, block of out], laid out when it is written. */
+function inKernelOrder({ shape, data }: HostTensor): Placed {
+  const [out = 0, into = 0] = shape;
+  return {
+    dtype: "f32",
+    shape: [out, into, 1, 1],
+    get data() {
+      const laid = new Float32Array(out * into);
+      let at = 0;
+      for (let row = 0; row < out; row += BLOCK)
+        for (let column = 0; column < into; column++)
+          for (let i = 0; i < BLOCK; i++) laid[at++] = data[(row + i) * into + column] ?? 0;
+      return laid;
+    },
+  };
+}

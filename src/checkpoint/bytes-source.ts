@@ -1,5 +1,5 @@
 /** Where a checkpoint's bytes come from. */
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 
 /** Random access to bytes: a file, a buffer, a Blob. */
 export interface BytesSource {
@@ -17,6 +17,8 @@ const MOST_AT_ONCE = 2 ** 30;
 
 /** A file on disk; nothing is read before it is asked for. */
 export async function fileSource(path: string): Promise<BytesSource> {
+  // Opening a pipe would wait for whoever writes into it.
+  if (!(await stat(path)).isFile()) throw new Error(`${path}: is no file`);
   const handle = await open(path, "r");
   const { size } = await handle.stat();
   return {

@@ -20,6 +20,8 @@ export interface SafetensorsHeader {
 
 /** The official library's bound. */
 export const LARGEST_HEADER = 100_000_000;
+/** More than any checkpoint has. */
+const MOST_TENSORS = 100_000;
 
 /**
  * Reads the header's JSON.
@@ -62,6 +64,7 @@ function parseJson(bytes: Uint8Array): unknown {
   for (const name of outermostNames(text)) {
     if (seen.has(name)) throw new Error(`tensor ${quote(name)} stands twice in the header`);
     seen.add(name);
+    if (seen.size > MOST_TENSORS) throw new Error(`more than ${MOST_TENSORS} tensors`);
   }
   return json;
 }

@@ -24,6 +24,7 @@ const KEYS = ["state_dict", "model_state_dict", "model", "module", "weights", "n
 const DEEPEST_DICT = 3;
 const DEEPEST_MODULE = 32;
 const MOST_TENSORS = 100_000;
+const MOST_MODULES = 100_000;
 
 /** @throws one line if there are no tensors by name */
 export function findStateDict(root: PickleValue): StateDict {
@@ -54,15 +55,18 @@ const keysOf = ({ entries }: PickleDict): string => quote([...entries.keys()].fi
 function scriptModule(root: PickleObject): StateDict {
   const tensors = new Map<string, TorchTensor>();
   const classes = new Set<string>();
+  let modules = 0;
   const visit = (module: PickleObject, prefix: string, depth: number): void => {
     if (depth > DEEPEST_MODULE) throw new Error(`modules more than ${DEEPEST_MODULE} deep`);
+    // Parts can be shared, so that a small tree names more than time and memory suffice for.
+    modules += 1;
+    if (modules > MOST_MODULES) throw new Error(`more than ${MOST_MODULES} modules`);
     classes.add(module.type.slice(module.type.lastIndexOf(".") + 1));
     if (!isKind(module.state, "dict")) return;
     for (const [name, value] of module.state.entries) {
       if (typeof name !== "string") continue;
       if (isKind(value, "tensor")) tensors.set(prefix + name, value);
       else if (isKind(value, "object")) visit(value, `${prefix}${name}.`, depth + 1);
-      // Parts can be shared, so that a small tree names more than memory holds.
       if (tensors.size > MOST_TENSORS) throw new Error(`more than ${MOST_TENSORS} tensors`);
     }
   };

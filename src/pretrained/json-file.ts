@@ -1,5 +1,5 @@
 /** JSON files of strangers: of bounded size, checked against a schema, with errors of one line that name file and field. */
-import { open } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import type { z } from "zod";
 
 /** Configurations have a few thousand bytes. */
@@ -18,15 +18,11 @@ export async function readJson(path: string, most = LARGEST): Promise<unknown> {
 /** @throws one line that names the file, if it is not there or too large */
 export async function readText(path: string, most = LARGEST): Promise<string> {
   try {
-    const handle = await open(path, "r");
-    try {
-      const stats = await handle.stat();
-      if (!stats.isFile()) throw new Error("is no file");
-      if (stats.size > most) throw new Error(`has ${stats.size} bytes, expected at most ${most}`);
-      return await handle.readFile("utf8");
-    } finally {
-      await handle.close();
-    }
+    // Opening a pipe would wait for whoever writes into it.
+    const stats = await stat(path);
+    if (!stats.isFile()) throw new Error("is no file");
+    if (stats.size > most) throw new Error(`has ${stats.size} bytes, expected at most ${most}`);
+    return await readFile(path, "utf8");
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     throw new Error(`${path}: ${missing ? "there is no such file" : error instanceof Error ? error.message : error}`);

@@ -96,13 +96,21 @@ describe("refuses", () => {
     expect(refusal(() => read(`\x80\x02${"N0".repeat(2_000_000)}N.`))).toContain("more than 3000000 operations");
   });
 
-  it("trees whose parts are shared: a few bytes that name more tensors than there is memory for", () => {
+  it("trees whose parts are shared: a few bytes that name more tensors, or modules, than there is memory or time for", () => {
     const tensor =
       "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0))\x89NtR";
-    let tree = `c__torch__.M\nM\n)\x81}X\x01\0\0\0a${tensor}sbq\0`;
-    for (let i = 1; i < 30; i++)
-      tree += `0c__torch__.M\nM\n)\x81}(X\x01\0\0\0ah${String.fromCharCode(i - 1)}X\x01\0\0\0bh${String.fromCharCode(i - 1)}ubq${String.fromCharCode(i)}`;
-    expect(refusal(() => findStateDict(read(`\x80\x02${tree}.`)))).toBe("more than 100000 tensors");
+    /** Thirty modules, each with the one before as two of its parts. */
+    const doubled = (first: string): string => {
+      let tree = `c__torch__.M\nM\n)\x81}${first}bq\0`;
+      for (let i = 1; i < 30; i++) {
+        const part = `h${String.fromCharCode(i - 1)}`;
+        tree += `0c__torch__.M\nM\n)\x81}(X\x01\0\0\0a${part}X\x01\0\0\0b${part}ubq${String.fromCharCode(i)}`;
+      }
+      return `\x80\x02${tree}.`;
+    };
+    const ofTensors = doubled(`(${Array.from("abc", (name) => `X\x01\0\0\0${name}${tensor}`).join("")}u`);
+    expect(refusal(() => findStateDict(read(ofTensors)))).toBe("more than 100000 tensors");
+    expect(refusal(() => findStateDict(read(doubled(""))))).toBe("more than 100000 modules");
   });
 });
 

@@ -57,6 +57,19 @@ describe("files of the malformed set", () => {
     expect(unusual.get("bool")).toMatchObject({ dtype: "bool", data: Uint8Array.of(1, 0) });
   });
 
+  it.each<[what: string, header: string, message: string]>([
+    ["an entry nested deeper than a stack", `{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}`, "nested too deeply"],
+    [
+      "more tensors than any checkpoint has",
+      `{${Array.from({ length: 100_001 }, (_, i) => `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`)}}`,
+      "more than 100000 tensors",
+    ],
+  ])("%s is refused", async (_, header, message) => {
+    const bytes = Buffer.concat([Buffer.alloc(8), Buffer.from(header)]);
+    bytes.writeUInt32LE(header.length);
+    expect(await refusal(readSafetensors(memorySource("x", new Uint8Array(bytes))))).toContain(message);
+  });
+
   it("may hold numbers that no model here has, as long as nobody asks for them", async () => {
     const header = JSON.stringify({ a: { dtype: "C64", shape: [1], data_offsets: [0, 8] } });
     const bytes = Buffer.concat([

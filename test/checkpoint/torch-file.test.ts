@@ -1,9 +1,14 @@
 /** PyTorch archives that are unusual, but that torch.load reads. */
+import { execFileSync } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { memorySource, openTensors } from "../../src/checkpoint/index.ts";
 import { readPickle } from "../../src/checkpoint/pickle.ts";
 import { findStateDict } from "../../src/checkpoint/state-dict.ts";
 import { storageOf } from "../../src/checkpoint/torch-file.ts";
+import { readJson } from "../../src/pretrained/json-file.ts";
 import { bundledFiles } from "../pretrained/bundle.ts";
 
 const files = await bundledFiles();
@@ -72,3 +77,18 @@ describe("what stands beside the weights", () => {
     expect([...found(dict({ a: buffer })).tensors.keys()]).toEqual(["a"]);
   });
 });
+
+it.skipIf(process.platform === "win32")(
+  "a pipe in a file's place is no file, and nobody waits for what comes out of it",
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), "clip-ts-test-"));
+    try {
+      const pipe = join(folder, "model.pt");
+      execFileSync("mkfifo", [pipe]);
+      await expect(openTensors(pipe)).rejects.toThrow(`${pipe}: is no file`);
+      await expect(readJson(pipe)).rejects.toThrow(`${pipe}: is no file`);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
+);

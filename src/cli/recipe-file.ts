@@ -23,7 +23,11 @@ export async function loadRecipe(nameOrPath: string): Promise<Recipe> {
       return checkRecipe(parsed(await readFile(nameOrPath, "utf8"), nameOrPath), nameOrPath);
     case ".js":
     case ".mjs": {
-      const module: { readonly default?: unknown } = await import(pathToFileURL(resolve(nameOrPath)).href);
+      const module: { readonly default?: unknown } = await import(pathToFileURL(resolve(nameOrPath)).href).catch(
+        (error: unknown) => {
+          throw new Error(`${nameOrPath}: ${error instanceof Error ? error.message : error}`);
+        },
+      );
       if (module.default === undefined) throw new Error(`${nameOrPath}: has no default export`);
       return checkRecipe(module.default, nameOrPath);
     }

@@ -35,19 +35,27 @@ export function readRows(file: string, columns: TableColumns): AsyncGenerator<Ta
 
 async function* readText(file: string): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  let offset = 0;
   try {
-    for await (const chunk of createReadStream(file)) {
-      const bytes: Uint8Array = chunk;
-      yield decoder.decode(bytes, { stream: true });
-      offset += bytes.length;
-    }
+    for await (const chunk of createReadStream(file)) yield decoder.decode(chunk, { stream: true });
     yield decoder.decode();
   } catch (error) {
-    if (error instanceof TypeError) throw new Error(`${file}: not UTF-8, near byte ${offset}`);
+    if (error instanceof TypeError)
+      throw new Error(`${file}: line ${await firstWrongLine(file)}: expected UTF-8, got another encoding`);
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
     throw new Error(missing ? `${file}: there is no such file` : `${file}: cannot be read: ${error}`);
   }
+}
+
+/** The first line that is not UTF-8. */
+async function firstWrongLine(file: string): Promise<number> {
+  const decoder = new TextDecoder();
+  let line = 1;
+  for await (const chunk of createReadStream(file))
+    for (const character of decoder.decode(chunk, { stream: true })) {
+      if (character === "\ufffd") return line;
+      if (character === "\n") line++;
+    }
+  return line; // cut off in its last character
 }
 
 async function* readCsv(file: string, columns: TableColumns, delimiter: string): AsyncGenerator<TableRow> {

@@ -188,6 +188,12 @@ describe("clip-ts train", () => {
     );
   });
 
+  it("names the recipe in JavaScript that fails", async () => {
+    const path = join(place, "fails.mjs");
+    await writeFile(path, 'throw new Error("no such thing");\n');
+    expect(await run(["train", path])).toEqual({ status: 1, out: "", err: `clip-ts: ${path}: no such thing\n` });
+  });
+
   it("leaves nothing behind where no picture can be read", async () => {
     const broken = join(place, "broken");
     await mkdir(broken);

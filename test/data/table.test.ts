@@ -128,9 +128,13 @@ describe("tables that are wrong are refused in one line with the place", () => {
   });
 
   test("bytes that are no UTF-8", async () => {
-    const bytes = Uint8Array.from([...Buffer.from("image,caption\na.png,caf"), 0xe9, 0x0a]);
-    expect(await refusal("x.csv", bytes)).toMatch(/^x\.csv: not UTF-8, near byte/);
-    expect(await refusal("x.jsonl", Uint8Array.of(0xff, 0xfe))).toMatch(/^x\.jsonl: not UTF-8/);
+    const wrong = Uint8Array.of(0x63, 0xe9, 0x0a); // "cé" in Latin-1
+    const csv = (rows: string): Uint8Array => Buffer.concat([Buffer.from(`image,caption\n${rows}a.png,`), wrong]);
+    expect(await refusal("x.csv", csv(""))).toBe("x.csv: line 2: expected UTF-8, got another encoding");
+    // Two bytes a character and an odd place of the first one: the pieces in which a file is read cut one in half.
+    const long = `a.png,${"é".repeat(40_000)}\n`;
+    expect(await refusal("x.csv", csv(`${long}a.png,x\n${long}`))).toMatch(/^x\.csv: line 5: /);
+    expect(await refusal("x.jsonl", Uint8Array.of(0xff, 0xfe))).toMatch(/^x\.jsonl: line 1: expected UTF-8/);
   });
 
   test("a table or folder that is not there", async () => {

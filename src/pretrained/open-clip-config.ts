@@ -181,20 +181,29 @@ export function readOpenClipConfig(json: unknown, path: string): OpenClipConfig 
       deviation: given?.std ?? (siglip && !given ? half : PIXEL_DEVIATION),
       fill: given?.fill_color ?? 0,
     },
-    tokenizer: namedTokenizer(model.text_cfg),
+    tokenizer: namedTokenizer(model.text_cfg, fail),
     notes,
   };
 }
 
-function namedTokenizer({
-  hf_tokenizer_name: name,
-  tokenizer_kwargs: options,
-}: Parsed["text_cfg"]): NamedTokenizer | undefined {
-  const clean = options?.clean;
-  return name ? { name, clean: typeof clean === "string" ? clean : undefined } : undefined;
+type Fail = (field: string, what: string) => never;
+
+function namedTokenizer(
+  { hf_tokenizer_name: name, tokenizer_kwargs }: Parsed["text_cfg"],
+  fail: Fail,
+): NamedTokenizer | undefined {
+  const { clean, ...others } = tokenizer_kwargs ?? {};
+  if (name) return { name, clean: typeof clean === "string" ? clean : undefined };
+  const [other] = Object.keys(others);
+  const field = other ?? (clean == null || clean === "lower" ? undefined : "clean");
+  if (field !== undefined)
+    fail(
+      `model_cfg.text_cfg.tokenizer_kwargs.${field}`,
+      `${JSON.stringify(tokenizer_kwargs?.[field])} is not supported with the official vocabulary`,
+    );
+  return undefined;
 }
 
-type Fail = (field: string, what: string) => never;
 interface Activations {
   readonly base: Activation;
   readonly fail: Fail;

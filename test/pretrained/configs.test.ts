@@ -73,6 +73,16 @@ describe("open_clip_config.json", () => {
     ],
     ["model_cfg.text_cfg.embed_cls", true, "model_cfg.text_cfg.embed_cls"],
     ["model_cfg.text_cfg.proj_type", "mlp", "model_cfg.text_cfg.proj_type"],
+    [
+      "model_cfg.text_cfg.tokenizer_kwargs",
+      { clean: "whitespace" },
+      'tokenizer_kwargs.clean: "whitespace" is not supported with the official vocabulary',
+    ],
+    [
+      "model_cfg.text_cfg.tokenizer_kwargs",
+      { clean: "lower", reduction_mask: "simple" },
+      'tokenizer_kwargs.reduction_mask: "simple" is not supported with the official vocabulary',
+    ],
     ["model_cfg.text_cfg.heads", 7, "text.heads (7) does not divide text.width (24)"],
     ["model_cfg.text_cfg.layers", 1.5, "model_cfg.text_cfg.layers"],
     ["preprocess_cfg.mean", [0.5], "preprocess_cfg.mean"],

@@ -24,9 +24,9 @@ async function read(bytes: Uint8Array): Promise<string | undefined> {
 }
 
 async function expectClean(bytes: Uint8Array): Promise<void> {
-  const begin = performance.now();
+  const begin = process.cpuUsage();
   const message = await read(bytes);
-  expect(performance.now() - begin).toBeLessThan(10_000);
+  expect(process.cpuUsage(begin).user).toBeLessThan(10e6); // microseconds, whatever else the machine does
   if (message === undefined) return;
   expect(message.startsWith(`${NAME}: `)).toBe(true);
   expect(message).not.toContain("\n");

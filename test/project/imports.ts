@@ -59,19 +59,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
     ...["checkpoint", "train", "page"],
   ],
   doctor: ["cache", "plugins", "engine", "graph", "image"],
-  search: [],
-  serve: ["clip.ts", "search"],
   cli: "anything",
   "ahead.ts": [],
   "lock.ts": [],
   "directions.ts": [],
   "towers.ts": ["engine/engine.ts", "graph", "model", "ahead.ts", "directions.ts"],
   "clip.ts": [...BELOW, "pretrained", "towers.ts", "ahead.ts", "directions.ts"],
-  "index.ts": [...BELOW, "pretrained", "convert", "clip.ts", "eval", "search", "serve"],
+  "index.ts": [...BELOW, "pretrained", "convert", "clip.ts", "eval"],
 };
 
 /** Packages with native code, which a browser or another platform cannot load: only where they are used, by `import()`. */
-const NATIVE = ["onnxruntime-node", "koffi", "sharp", "usearch", "canvas", "better-sqlite3", "@duckdb/node-api"];
+const NATIVE = ["onnxruntime-node", "koffi", "sharp"];
 
 const VAGUE = /(^|[/-])(utils?|helpers?|common|managers?|misc|shared)([.-]|\/|$)/;
 const LONGEST = 400;

@@ -77,10 +77,10 @@ test("cleaning: entities stay until the last step once a line has a <", () => {
 });
 
 test("cleaning: a megabyte of anything stays quick", () => {
-  const started = performance.now();
+  const started = process.cpuUsage();
   for (const piece of ["&", "&amp;amp;", "Ã", "Ã ", "\x1b[", "<", "\u2028", "áé ", "&#x", "\ud800", " ", "\xa0"]) {
     cleanText(piece.repeat(2 ** 18 / piece.length));
     cleanText(`é${piece.repeat(2 ** 18 / piece.length)}b`);
   }
-  expect(performance.now() - started).toBeLessThan(20_000);
+  expect(process.cpuUsage(started).user).toBeLessThan(20e6); // microseconds, whatever else the machine does
 });

@@ -121,9 +121,9 @@ test("the two ways of merging a word agree", async () => {
 });
 
 test("a word of a megabyte is encoded in seconds", () => {
-  const started = performance.now();
+  const started = process.cpuUsage();
   expect(clip.encode("abcdefgh".repeat(2 ** 17)).length).toBeGreaterThan(1000);
-  expect(performance.now() - started).toBeLessThan(30_000);
+  expect(process.cpuUsage(started).user).toBeLessThan(30e6); // microseconds, whatever else the machine does
 });
 
 test("a heap pops in order", () => {

@@ -1,7 +1,7 @@
 /** What every evaluation returns: figures with their intervals, all that it takes to make them again, and what a report draws. */
-import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { writeFileAtomic } from "../checkpoint/index.ts";
+import { readJson } from "../json-file.ts";
 
 export const EVAL_KINDS = [
   "zero-shot",
@@ -261,17 +261,7 @@ export async function writeResults(path: string, results: readonly EvalResult[])
 
 /** @throws one line that names the file and what is wrong with it */
 export async function readResults(path: string): Promise<readonly EvalResult[]> {
-  const { size } = await stat(path).catch(() => {
-    throw new Error(`${path}: there is no such file`);
-  });
-  if (size > MAX_BYTES) throw new Error(`${path}: ${size} bytes are more than a file of results has (${MAX_BYTES})`);
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    throw new Error(`${path}: is no JSON: ${error instanceof Error ? error.message.split("\n")[0] : error}`);
-  }
-  const read = resultFile.safeParse(value);
+  const read = resultFile.safeParse(await readJson(path, MAX_BYTES));
   if (read.success) return read.data.results;
   const [issue] = read.error.issues;
   throw new Error(`${path}: is no file of results: ${issue?.path.join(".") || "its content"}: ${issue?.message}`);

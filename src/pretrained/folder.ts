@@ -4,7 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { openSharded, openTensors, type TensorFile } from "../checkpoint/index.ts";
-import { checked, readJson } from "./json-file.ts";
+import { checked, readJson } from "../json-file.ts";
 
 export type PretrainedKind = "run" | "open_clip" | "hugging-face" | "file";
 

@@ -1,8 +1,8 @@
 /** `config.json` of Hugging Face's `CLIPModel` and `SiglipModel`, after transformers' `CLIPConfig` and `SiglipConfig`. */
 import { z } from "zod";
 import type { ConfigSource } from "../checkpoint/index.ts";
+import { checked } from "../json-file.ts";
 import { type Activation, type ClipConfig, checkConfig, SIGLIP_VISION, type TextConfig } from "../model/index.ts";
-import { checked } from "./json-file.ts";
 
 const count = z.int().positive();
 /** Names of transformers' table of activations. */

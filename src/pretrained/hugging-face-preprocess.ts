@@ -1,9 +1,9 @@
 /** `preprocessor_config.json` of Hugging Face's `CLIPImageProcessor` and `SiglipImageProcessor`. */
 import { z } from "zod";
 import type { PreprocessConfig } from "../image/index.ts";
+import { checked } from "../json-file.ts";
 import { PIXEL_DEVIATION, PIXEL_MEAN } from "../model/index.ts";
 import type { HuggingFaceKind } from "./hugging-face-config.ts";
-import { checked } from "./json-file.ts";
 
 const count = z.int().positive();
 const size = z.union([

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { ConfigSource } from "../checkpoint/index.ts";
 import type { PreprocessConfig } from "../image/index.ts";
+import { checked } from "../json-file.ts";
 import {
   type Activation,
   type ClipConfig,
@@ -11,7 +12,6 @@ import {
   type TextConfig,
   type VisionTransformerConfig,
 } from "../model/index.ts";
-import { checked } from "./json-file.ts";
 import { siglipTrunk } from "./timm-trunk.ts";
 import type { NamedTokenizer } from "./tokenizer-choice.ts";
 

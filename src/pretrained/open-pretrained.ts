@@ -5,6 +5,7 @@ import { type ModelFile, openModel, type ReadModelOptions, type TensorFile } fro
 import { named } from "../checkpoint/tensor-file.ts";
 import type { HostTensors } from "../engine/engine.ts";
 import type { PreprocessConfig } from "../image/index.ts";
+import { readJson } from "../json-file.ts";
 import { type Activation, type ClipConfig, PIXEL_DEVIATION, PIXEL_MEAN } from "../model/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import { readCompanions } from "./companions.ts";
@@ -13,7 +14,6 @@ import { openWeights, type Place, placeOf, weightsOf } from "./folder.ts";
 import { type HuggingFaceKind, huggingFaceSource, readHuggingFaceConfig } from "./hugging-face-config.ts";
 import { huggingFaceDefault, readHuggingFacePreprocess } from "./hugging-face-preprocess.ts";
 import { atImageSize } from "./image-size.ts";
-import { readJson } from "./json-file.ts";
 import { openClipSource, readOpenClipConfig } from "./open-clip-config.ts";
 import { chooseTokenizer, type NamedTokenizer } from "./tokenizer-choice.ts";
 

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { checked, readJson } from "../json-file.ts";
 import {
   type HuggingFaceTokenizerOptions,
   huggingFaceTokenizer,
@@ -10,7 +11,6 @@ import {
   type TextCleaning,
   type Tokenizer,
 } from "../tokenizer/index.ts";
-import { checked, readJson } from "./json-file.ts";
 
 /** Gemma's, which SigLIP 2 has, takes 35 MB. */
 const LARGEST = 2 ** 27;

@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { checked, readJson, readText } from "../json-file.ts";
 import { byteCharacters, endOfWord } from "../tokenizer/bytes.ts";
 import { createBpeTokenizer, type Merge, type Tokenizer } from "../tokenizer/index.ts";
-import { checked, readJson, readText } from "./json-file.ts";
 
 /** A vocabulary of 256,000 entries has 34 MB. */
 const LARGEST = 2 ** 27;

@@ -3,6 +3,7 @@ import { clipConfigSchema } from "../checkpoint/index.ts";
 import type { SourceSpec } from "../data/index.ts";
 import type { TrainingPrecision } from "../engine/engine.ts";
 import { checkMesh, type Mesh } from "../graph/index.ts";
+import { checked } from "../json-file.ts";
 import { type ClipConfig, CONFIGS, checkConfig } from "../model/index.ts";
 import type { Tower } from "./graphs.ts";
 import type { AdamW } from "./optimizer.ts";
@@ -181,15 +182,4 @@ export function checkRecipe(value: unknown, where: string): Recipe {
       `${where}: microBatch: expected a divisor of the batch of ${recipe.batch}, got ${recipe.microBatch}`,
     );
   return recipe;
-}
-
-/** A value that a schema accepts; otherwise an error of one line with the first entry that is wrong. */
-export function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  const path = issue?.path.join(".");
-  throw new Error(
-    `${where}: ${path ? `${path}: ` : ""}${issue?.message.replace(/^Invalid input: /, "") ?? "is not valid"}`,
-  );
 }

@@ -26,15 +26,18 @@ import {
 } from "../checkpoint/index.ts";
 import type { HostTensors } from "../engine/engine.ts";
 import type { HostTensor } from "../graph/index.ts";
+import { checked, readJson } from "../json-file.ts";
 import { bufferShapes, type ClipConfig, parameterShapes } from "../model/index.ts";
 import type { NodeGroup } from "../nodes/index.ts";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
-import { checked, checkRecipe, type Recipe } from "./recipe.ts";
+import { checkRecipe, type Recipe } from "./recipe.ts";
 import { packageVersion } from "./version.ts";
 
 const FORMAT = "clip-ts/run";
 /** Raised whenever a folder of before can no longer be read. */
 const VERSION = 1;
+/** The vocabulary of a tokenizer that was trained has tens of bytes an entry. */
+const LARGEST_TOKENIZER = 2 ** 28;
 
 /** A run folder, opened. */
 export interface RunFolder {
@@ -118,7 +121,8 @@ export async function refuseExisting(folder: string): Promise<void> {
 export async function openRunFolder(folder: string): Promise<RunFolder> {
   const path = configPath(folder);
   const head = z.looseObject({ format: z.literal(FORMAT), version: z.int() });
-  const raw = await readJson(path, `${folder}: is no run folder: it has no config.json`);
+  if (!existsSync(path)) throw new Error(`${folder}: is no run folder: it has no config.json`);
+  const raw = await readJson(path);
   const { version } = checked(head, raw, path);
   if (version !== VERSION)
     throw new Error(`${folder}: a run folder of format version ${version}; this clip-ts reads version ${VERSION}`);
@@ -133,27 +137,11 @@ export async function openRunFolder(folder: string): Promise<RunFolder> {
 }
 
 export async function readTokenizer(path: string): Promise<Tokenizer> {
-  const raw = await readJson(path, `${path}: there is no such file`);
+  const raw = await readJson(path, LARGEST_TOKENIZER);
   try {
     return tokenizerFromJson(raw);
   } catch (error) {
     throw new Error(`${path}: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
-async function readJson(path: string, missing: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(
-      codeOf(error) === "ENOENT" || codeOf(error) === "ENOTDIR" ? missing : `${path}: ${messageOf(error)}`,
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path}: is no JSON: ${messageOf(error)}`);
   }
 }
 
@@ -349,4 +337,3 @@ export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<
 }
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && "code" in error ? error.code : undefined);
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -8,7 +8,7 @@ import { memorySource, openTensors } from "../../src/checkpoint/index.ts";
 import { readPickle } from "../../src/checkpoint/pickle.ts";
 import { findStateDict } from "../../src/checkpoint/state-dict.ts";
 import { storageOf } from "../../src/checkpoint/torch-file.ts";
-import { readJson } from "../../src/pretrained/json-file.ts";
+import { readJson } from "../../src/json-file.ts";
 import { bundledFiles } from "../pretrained/bundle.ts";
 
 const files = await bundledFiles();

@@ -36,7 +36,7 @@ const refusal = (read: () => unknown): string => {
 describe("open_clip_config.json", () => {
   it.each<[field: string, value: unknown, message: string]>([
     ["model_cfg", undefined, "model_cfg: is missing"],
-    ["model_cfg.embed_dim", "20", "model_cfg.embed_dim: Invalid input"],
+    ["model_cfg.embed_dim", "20", "model_cfg.embed_dim: expected number"],
     ["model_cfg.embed_dim", undefined, "model_cfg.embed_dim: is missing"],
     ["model_cfg.embed_dim", 0, "model_cfg.embed_dim"],
     ["model_cfg.multimodal_cfg", {}, "model_cfg.multimodal_cfg: CoCa's decoder is not supported"],

@@ -1,12 +1,11 @@
 /** From what a user says to a task: a name, a layout and a path, or a file. */
 import { existsSync } from "node:fs";
 import { dirname, extname, isAbsolute, join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { z } from "zod";
+import { readDefinition } from "../../json-file.ts";
 import { DATA_SETS, type DataSet } from "./catalogue.ts";
 import { isLayoutName, LAYOUTS, layoutOf } from "./layout.ts";
 import { fashionMnist, OWN_TASKS } from "./own-tasks.ts";
-import { shortText } from "./sources/file-part.ts";
 import { METRICS, type Task } from "./task.ts";
 
 /** A task that clip-ts knows, and whether its files are here. */
@@ -108,7 +107,7 @@ const taskSchema = z.strictObject({
 /** Paths in it are relative to the file. */
 async function taskFile(path: string): Promise<Task> {
   if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
-  const read = taskSchema.safeParse(await contentOf(path));
+  const read = taskSchema.safeParse(await readDefinition(path));
   if (!read.success) {
     const [issue] = read.error.issues;
     throw new Error(`${path}: is no task: ${issue?.path.join(".") || "its content"}: ${issue?.message}`);
@@ -121,20 +120,6 @@ async function taskFile(path: string): Promise<Task> {
     ...(train && { train: fromFolder(train, folder) }),
     ...(validation && { validation: fromFolder(validation, folder) }),
   };
-}
-
-async function contentOf(path: string): Promise<unknown> {
-  if (extname(path) !== ".json") {
-    const module: { readonly default?: unknown } = await import(pathToFileURL(resolve(path)).href);
-    if (module.default === undefined) throw new Error(`${path}: has no default export`);
-    return module.default;
-  }
-  const text = await shortText(path);
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path}: is no JSON: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 type Given<T> = { [K in keyof T]: Exclude<T[K], undefined> };

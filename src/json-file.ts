@@ -1,5 +1,7 @@
-/** JSON files of strangers: of bounded size, checked against a schema, with errors of one line that name file and field. */
+/** JSON files, many of them of strangers: of bounded size, checked against a schema, with errors of one line that name file and field. */
 import { readFile, stat } from "node:fs/promises";
+import { extname, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import type { z } from "zod";
 
 /** Configurations have a few thousand bytes. */
@@ -13,6 +15,19 @@ export async function readJson(path: string, most = LARGEST): Promise<unknown> {
   } catch (error) {
     throw new Error(`${path}: is no JSON: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`);
   }
+}
+
+/** What a .json file has, or the default export of a JavaScript module, which runs. @throws one line that names the file */
+export async function readDefinition(path: string): Promise<unknown> {
+  if (extname(path) === ".json") return readJson(path);
+  let module: { readonly default?: unknown };
+  try {
+    module = await import(pathToFileURL(resolve(path)).href);
+  } catch (error) {
+    throw new Error(`${path}: ${error instanceof Error ? error.message : error}`);
+  }
+  if (module.default === undefined) throw new Error(`${path}: has no default export`);
+  return module.default;
 }
 
 /** @throws one line that names the file, if it is not there or too large */
@@ -35,6 +50,8 @@ export function checked<Output>(schema: z.ZodType<Output>, value: unknown, path:
   if (!error) return data;
   const [issue] = error.issues;
   const field = issue?.path.join(".");
-  const message = (issue?.message ?? "is wrong").replace(/^Invalid input: (.*), received undefined$/, "is missing, $1");
+  const message = (issue?.message ?? "is wrong")
+    .replace(/^Invalid input: (.*), received undefined$/, "is missing, $1")
+    .replace(/^Invalid input: /, "");
   throw new Error(`${path}: ${field ? `${field}: ` : ""}${message}`);
 }

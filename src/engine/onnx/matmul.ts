@@ -1,6 +1,7 @@
 import { elements, type Node, sameShape, type Tensor } from "../../graph/index.ts";
 import type { Context } from "./context.ts";
 import type { Emitter, Name } from "./emitter.ts";
+import { planeProduct } from "./plane-product.ts";
 import { lowerQuantizedLinear } from "./quantized.ts";
 
 /** A factor of a matrix product: its name, whether its contracted axis stands first, and its sizes. */
@@ -98,6 +99,12 @@ const TALL_PARTS = 8;
 /** Results beyond this many elements keep the threads busy by themselves. */
 const TALL_RESULT = 2 ** 16;
 
+/** Rows of a stretch by onnxruntime's direct kernels, and the most blocks of columns for which they are faster. */
+const STRETCH = 128;
+const MOST_BLOCKS = 4;
+/** Of stretches: free sizes, which are traced as primes, are none, and attributes of a kernel cannot follow from them. */
+const isPowerOfTwo = (count: number): boolean => count >= 1 && Number.isInteger(Math.log2(count));
+
 /** Matrices [rows, m] and [rows, n]. */
 export interface TallFactors {
   readonly a: Name;
@@ -107,9 +114,22 @@ export interface TallFactors {
 
 /**
  * a^T b [m, n], summed over all factors given. The threads of onnxruntime share out a product's columns, of which there are few here, but
- * never the rows: stretches of rows are multiplied side by side and then added up (measured: 2 to 3 times faster).
+ * never the rows: stretches of rows are multiplied side by side and then added up (measured: 2 to 3 times faster), where one side has few
+ * blocks of columns by direct kernels, which copy neither.
  */
-export function tallProduct({ emit, provider }: Context, factors: readonly TallFactors[], m: number, n: number): Name {
+export function tallProduct(context: Context, factors: readonly TallFactors[], m: number, n: number): Name {
+  const { emit, provider, channelBlock: block } = context;
+  const [only, another] = factors;
+  const count = (only?.rows ?? 0) / STRETCH;
+  if (block !== undefined && only && !another && isPowerOfTwo(count) && Math.min(m, n) <= MOST_BLOCKS * block) {
+    const stretched = { stamp: [STRETCH, 1], dilations: [1, 1], batch: count } as const;
+    if (m <= n && m % block === 0)
+      return planeProduct(context, { stamps: only.a, columns: m, planes: only.b, size: [STRETCH, n], ...stretched });
+    if (n < m && n % block === 0) {
+      const turned = { stamps: only.b, columns: n, planes: only.a, size: [STRETCH, m], ...stretched } as const;
+      return emit.node("Transpose", [planeProduct(context, turned)], { perm: [1, 0] });
+    }
+  }
   const isWhole = factors.length === 1 && factors.every(({ rows }) => stretches(rows) === 1);
   // Only onnxruntime's CPU kernels have FusedMatMul.
   if (provider !== "cpu" || m * n > TALL_RESULT || isWhole)

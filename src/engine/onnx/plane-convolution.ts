@@ -10,6 +10,7 @@ import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
 import { kernelTaps } from "./kernel-taps.ts";
 import { paddedPixels } from "./padded-pixels.ts";
+import { planeProduct } from "./plane-product.ts";
 
 /** Neighbouring positions that may be taken as one to fill blocks: beyond that, too much of the arithmetic is with zeros. */
 const TILES = [1, 2, 4];
@@ -93,28 +94,21 @@ export function planeKernelGrad(
   [x, gradient]: readonly [Tensor, Tensor],
   { shape, attrs: { kernel, stride, padding } }: Node<"convolutionKernelGrad">,
 ): TiledKernelGrad | undefined {
-  const { emit, value } = context;
+  const { value } = context;
   const [batch = 0, height = 0] = gradient.shape;
   const [, into = 0] = shape;
   const plane = planeOf(context, gradient.shape, kernel, stride);
   if (!plane) return undefined;
   const { block, blocks, tile, tiles, step, span, padded } = plane;
   if (height * tiles < LEAST_TILES || padded[0] * padded[1] * into > MOST_ELEMENTS) return undefined;
-  const results = kernel[0] * span * into;
-  const picture = emit.node("Reshape", [
-    paddedPixels(context, x, padding, padded, 1),
-    emit.ints([1, batch, padded[0], padded[1] * into]),
-  ]);
-  /** [block, results] from the channels of a block. */
-  const ofBlock = (channels: Name): Name => {
-    const kernels = emit.node("Reshape", [channels, emit.ints([batch * block, 1, height, tiles])]);
-    const attributes = { group: batch, kernel_shape: [height, tiles], dilations: [stride[0], step * into] };
-    const each = emit.node("Conv", [picture, kernels], attributes, BLOCKED);
-    const rows = emit.node("Reshape", [each, emit.ints([batch, results, block])]);
-    return emit.node("Transpose", [emit.node("ReduceSum", [rows, emit.ints([0])], { keepdims: 0 })], { perm: [1, 0] });
-  };
-  if (blocks === 1) return { product: ofBlock(value(gradient)), tile, span };
-  const wide = emit.node("Reshape", [value(gradient), emit.ints([batch * height * tiles, blocks * block])]);
-  const parts = emit.nodes("Split", [wide], blocks, { axis: 1, num_outputs: blocks });
-  return { product: emit.node("Concat", parts.map(ofBlock), { axis: 0 }), tile, span };
+  const product = planeProduct(context, {
+    stamps: value(gradient),
+    columns: blocks * block,
+    stamp: [height, tiles],
+    dilations: [stride[0], step * into],
+    planes: paddedPixels(context, x, padding, padded, 1),
+    batch,
+    size: [padded[0], padded[1] * into],
+  });
+  return { product, tile, span };
 }

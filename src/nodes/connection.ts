@@ -41,7 +41,7 @@ interface Question {
 /** @throws one line: why the coordinator refuses, or that there is none */
 export async function joinCoordinator(options: ConnectionOptions): Promise<Connection> {
   const { host, port, startMs } = options;
-  const until = Date.now() + startMs;
+  const until = performance.now() + startMs;
   for (;;) {
     try {
       return await joined(await connected(host, port), options);
@@ -49,9 +49,9 @@ export async function joinCoordinator(options: ConnectionOptions): Promise<Conne
       // Only what a coordinator that is not there yet looks like is tried again.
       const why = error instanceof Error ? error.message : String(error);
       if (error instanceof Refusal) throw new Error(`the coordinator at ${host}:${port} refuses: ${why}`);
-      if (Date.now() >= until)
+      if (performance.now() >= until)
         throw new Error(`no coordinator answers at ${host}:${port} (${Math.round(startMs / 1000)} s): ${why}`);
-      await pause(Math.min(500, Math.max(10, until - Date.now())));
+      await pause(Math.min(500, Math.max(10, until - performance.now())));
     }
   }
 }
@@ -81,7 +81,7 @@ function joined(socket: Socket, options: ConnectionOptions): Promise<Connection>
   let greeted = false;
   let ending = false;
   let lost: string | undefined;
-  let heard = Date.now();
+  let heard = performance.now();
   let last = 0;
 
   return new Promise<Connection>((resolve, reject) => {
@@ -103,7 +103,7 @@ function joined(socket: Socket, options: ConnectionOptions): Promise<Connection>
         questions.set(last, { resolve: answered, reject: failed });
       });
     const beat = (): void => {
-      if (Date.now() - heard > silenceMs)
+      if (performance.now() - heard > silenceMs)
         lose(`node 0 is gone: nothing was heard of it for ${Math.round(silenceMs / 1000)} s`);
       else if (greeted) ask("beat").catch(() => {});
     };
@@ -169,7 +169,7 @@ function joined(socket: Socket, options: ConnectionOptions): Promise<Connection>
       }
     };
     socket.on("data", (chunk) => {
-      heard = Date.now();
+      heard = performance.now();
       try {
         for (const frame of reader.read(chunk)) if (lost === undefined) take(frame);
       } catch (error) {

@@ -179,7 +179,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       strangers.delete(socket);
       clearTimeout(tired);
       reader.allow(MOST_FRAME);
-      member = { node: Number(node), socket, left: false, heard: Date.now(), waiting: 0 };
+      member = { node: Number(node), socket, left: false, heard: performance.now(), waiting: 0 };
       members.set(member.node, member);
       send(socket, "welcome", 0, proof(token, "server", theirs, challenge, what));
       return undefined;
@@ -192,7 +192,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         socket.end();
         return;
       }
-      member.heard = Date.now();
+      member.heard = performance.now();
       const reply = serve(member, frame);
       if (reply) send(socket, reply.kind, frame.id, ...(reply.field ? [reply.field] : []));
     };
@@ -214,7 +214,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
 
   await listening(server, host, port);
   const watch = setInterval(() => {
-    const late = Date.now() - silenceMs;
+    const late = performance.now() - silenceMs;
     for (const member of members.values())
       if (!member.left && member.heard < late) {
         gone(member, `is gone: nothing was heard of it for ${Math.round(silenceMs / 1000)} s`);

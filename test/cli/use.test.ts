@@ -167,8 +167,9 @@ describe("clip-ts classify", () => {
   });
 
   it("ends without a word where its reader has seen enough, and does its work where nobody reads its messages", async () => {
-    const many = join(place, "many");
-    await mkdir(many);
+    // Paths so long that what is said fits into no buffer: the command cannot end before its reader does.
+    const many = join(place, ...Array<string>(12).fill("x".repeat(250)));
+    await mkdir(many, { recursive: true });
     for (let i = 0; i < 150; i++) {
       await writeFile(join(many, `a${i}.png`), "no picture");
       await cp(join(pictures, "red-circle.png"), join(many, `b${i}.png`));

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -96,7 +96,7 @@ describe("names", () => {
 });
 
 test("the cache and the token are where Python's library has them", async () => {
-  const home = process.env.HOME ?? "";
+  const home = homedir();
   expect(cacheFolder({})).toBe(join(home, ".cache", "huggingface", "hub"));
   expect(cacheFolder({ XDG_CACHE_HOME: "/x" })).toBe("/x/huggingface/hub");
   expect(cacheFolder({ XDG_CACHE_HOME: "/x", HF_HOME: "/h" })).toBe("/h/hub");
@@ -158,7 +158,7 @@ describe("redirects", () => {
       setting: "HF_ENDPOINT",
       endpoint,
       authorization: "Bearer secret",
-      timeout: 1000,
+      timeout: 30_000,
       allowPrivateRedirects,
     });
 
@@ -218,7 +218,7 @@ describe("a hub", () => {
     token: "",
     pause: 1,
     attempts: 2,
-    timeout: 1000,
+    timeout: 30_000,
   });
   const fetch = () => fetchModel({ repository: "a/b", revision: "main" }, options());
 

@@ -2,15 +2,19 @@
 import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { choosePlugin, findPlugins } from "../../src/plugins/find.ts";
 import { MANIFEST } from "../../src/plugins/installed.ts";
 
 let root: string;
 beforeEach(async () => {
   root = await realpath(await mkdtemp(join(tmpdir(), "clip-ts-find-")));
+  vi.stubEnv("HOME", join(root, "home")); // packages may be there
 });
-afterEach(() => rm(root, { recursive: true, force: true }));
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(root, { recursive: true, force: true });
+});
 
 async function put(...paths: readonly string[]): Promise<void> {
   for (const path of paths) {
@@ -25,8 +29,9 @@ const CPU = `${SITE}/lammps_jax_pjrt_cpu/pjrt_c_api_cpu_plugin.so`;
 const none = { PATH: "" };
 const find = (environment: Readonly<Record<string, string>>, folder = join(root, "none")) =>
   findPlugins({ environment: { ...none, ...environment }, folder });
+/** Without those of /usr/local, where the machine's own Python may have some. */
 const paths = async (environment: Readonly<Record<string, string>>): Promise<string[]> =>
-  (await find(environment)).map(({ plugin }) => relative(root, plugin));
+  (await find(environment)).map(({ plugin }) => relative(root, plugin)).filter((path) => !path.startsWith(".."));
 
 test("an environment's plugins: GPUs first, what is none is left alone", async () => {
   await put(CPU, CUDA, `${SITE}/libtpu/libtpu.so`, `${SITE}/jax_plugins/xla_cuda12/__init__.py`);

@@ -24,7 +24,6 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "clip-ts-plugins-"));
   index = await startIndex(sha256);
   index.files.set(wheel.file, good);
-  for (const name of Object.keys(process.env)) if (name.startsWith("PIP_")) vi.stubEnv(name, "");
   vi.stubEnv("PIP_CONFIG_FILE", "/dev/null");
 });
 afterEach(async () => {

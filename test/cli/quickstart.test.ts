@@ -15,7 +15,7 @@ afterAll(() => rm(join(out, ".."), { recursive: true }));
 const figures = (line: string): number[] =>
   (/(\d+ +\d+ +[\d.]+ +[\d.]+ +[\d.]+)$/.exec(line)?.[1] ?? "").split(/ +/).map(Number);
 
-it("draws, trains, evaluates and reports, and goes on where it was", { timeout: 300_000 }, async () => {
+it("draws, trains, evaluates and reports, and goes on where it was", async () => {
   const { status, out: table, err } = await run(["quickstart", "--steps", "3", "--out", out]);
   expect(status, err).toBe(0);
   const lines = table.split("\n");

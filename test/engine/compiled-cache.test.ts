@@ -132,5 +132,5 @@ describe("the engine", () => {
     for (const key of await readdir(folder)) await rm(join(folder, key), { recursive: true });
     expect([await once("a"), reads]).toEqual([size, 4]);
     expect([await once("a"), reads]).toEqual([size, 4]);
-  }, 60_000);
+  });
 });

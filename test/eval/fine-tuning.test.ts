@@ -67,7 +67,7 @@ describe("fine-tuning", () => {
       expect(result?.figures.find((figure) => figure.name === `top-1, ${name}`)?.value).toBe(points.at(-1)?.y);
     }
     expect(lines[0]?.points.at(-1)?.y).toBeGreaterThan(0.8);
-  }, 60_000);
+  });
 
   it("moves what it says and nothing else", async () => {
     const { clip } = micro;
@@ -132,5 +132,5 @@ describe.each([
     expect(probe?.figures[0]?.value).toBeGreaterThan(least);
     await kept.close();
     await own.close();
-  }, 60_000);
+  });
 });

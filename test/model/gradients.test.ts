@@ -52,7 +52,7 @@ for (const model of ["tiny-vit", "tiny-rn"] as const)
           ...Object.fromEntries(found.map((g, i) => [`grad.${names[i]}`, g])),
         };
       });
-    }, 300_000);
+    });
 
     it("gives the official loss and features", () => {
       const small = dtype === "f64" ? 1e-12 : 1e-5;

@@ -55,7 +55,7 @@ describe("the evaluations", () => {
     const tip = { shots: "4", seeds: 1, methods: "Tip-Adapter" };
     const again = async () => (await evaluateFewShot({ ...context, options: tip }))[0]?.figures;
     expect(await again()).toEqual(await again());
-  }, 60_000);
+  });
 
   it("refuse what they do not know, in one line", async () => {
     const having = (options: Record<string, string>) =>

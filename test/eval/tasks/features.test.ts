@@ -123,7 +123,7 @@ describe("features of pictures", () => {
     expect(await all(await imageFeatures(clip, third.source, { cache }))).toEqual(found);
     expect(Math.min(...third.asked)).toBe(512);
     expect(third.asked.length).toBe(1200 - 512);
-  }, 60_000);
+  });
 
   it("of other pictures or another order are others", async () => {
     const images = squares("order", 2);

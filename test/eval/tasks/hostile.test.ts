@@ -62,7 +62,7 @@ describe("damaged files", () => {
   it.each([
     ["hub.parquet", "image", "label"],
     ["words.parquet", "picture", "animal"],
-  ])("%s", { timeout: 60_000 }, async (name, imageColumn, labelColumn) => {
+  ])("%s", async (name, imageColumn, labelColumn) => {
     const bytes = new Uint8Array(await readFile(join(GOLDEN, name)));
     const path = join(place, name);
     await fc.assert(

@@ -1,10 +1,16 @@
 /** A model out of a hub, with the failures that networks have. */
-import { mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
+import type { StatsFs } from "node:fs";
+import { mkdtemp, readdir, readFile, readlink, rm, statfs, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fetchModel, type HubOptions, parseHubName } from "../../src/hub/index.ts";
 import { type FakeHub, gitSha1, type Repository, sha256, startHub } from "./server.ts";
+
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  return { ...real, statfs: vi.fn(real.statfs) };
+});
 
 const NAME = "someone/clip-tiny";
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -271,7 +277,7 @@ describe("networks fail", () => {
     expect(await failure(fetch(NAME, { largest: 1000 }))).toMatch(
       /^someone\/clip-tiny: \d+ bytes to fetch, more than the 1000 allowed$/,
     );
-    const size = 2 ** 52; // more than any disk
+    const size = 2 ** 39;
     hub.extraEntries.push({ type: "file", path: "open_clip_config.json", size: 2, oid: gitSha1(CONFIG) });
     hub.extraEntries.push({
       type: "file",
@@ -279,9 +285,11 @@ describe("networks fail", () => {
       size,
       lfs: { oid: "a".repeat(64), size },
     });
-    expect(await failure(fetch(NAME, { largest: 2 ** 53 - 1 }))).toMatch(
-      /open_clip_model.safetensors: needs 4503599628 MB, and .* has \d+ MB free/,
+    vi.mocked(statfs).mockResolvedValue({ bavail: 2 ** 20, bsize: 4096 } as StatsFs);
+    expect(await failure(fetch(NAME, { largest: 2 ** 40 }))).toMatch(
+      /open_clip_model.safetensors: needs 549756 MB, and .* has 4295 MB free/,
     );
+    vi.mocked(statfs).mockReset();
   });
 });
 

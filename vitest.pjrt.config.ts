@@ -20,7 +20,7 @@ export default defineConfig({
         ],
     passWithNoTests: true,
     fileParallelism: false,
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    testTimeout: 1_200_000,
+    hookTimeout: 1_200_000,
   },
 });

@@ -15,7 +15,7 @@ export default defineConfig({
     // A device checks no index: these expect an engine to refuse one outside a table. state.webgpu.ts has what happens instead.
     testNamePattern: /^(?!.*(with an index outside the table|stays as it was when a run fails))/,
     fileParallelism: false,
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    testTimeout: 1_200_000,
+    hookTimeout: 1_200_000,
   },
 });

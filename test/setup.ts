@@ -6,5 +6,6 @@ export const SEED = Number(process.env.SEED ?? 1);
 fc.configureGlobal({ seed: SEED });
 
 /** What a user may have set for the programs under test. */
-const SETTINGS = /^(CLIP_TS_DATA|HF_\w+|HUGGINGFACE_\w+|TRANSFORMERS_OFFLINE|PIP_\w+|(https?|all|no)_proxy)$/i;
+const SETTINGS =
+  /^(CLIP_TS_DATA|FORCE_COLOR|HF_\w+|HUGGINGFACE_\w+|TRANSFORMERS_OFFLINE|PIP_\w+|(https?|all|no)_proxy)$/i;
 for (const name of Object.keys(process.env)) if (SETTINGS.test(name)) delete process.env[name];

@@ -1,6 +1,6 @@
 /** clip-ts convert: what it prints, how it fails. */
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,7 @@ beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "clip-ts-convert-command-"));
   model = join(place, "model.safetensors");
   await cp(MODEL, model);
+  await writeFile(join(place, "notes.txt"), "");
 });
 afterAll(() => rm(place, { recursive: true }));
 

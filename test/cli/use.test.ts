@@ -233,10 +233,17 @@ describe("clip-ts classify", () => {
 
 describe("clip-ts eval", () => {
   let folders: string;
-  let cache: string;
-  const args = (...more: readonly string[]): string[] => ["eval", model, ...more, "--threads", "1", "--cache", cache];
+  const args = (...more: readonly string[]): string[] => [
+    "eval",
+    model,
+    "--threads",
+    "1",
+    "--cache",
+    join(place, "cache"),
+    ...more,
+  ];
   beforeAll(async () => {
-    [folders, cache] = [join(place, "classes"), join(place, "cache")];
+    folders = join(place, "classes");
     for (const colour of Object.keys(COLOURS)) {
       await mkdir(join(folders, colour), { recursive: true });
       for (const shape of ["circle", "square"])
@@ -246,9 +253,10 @@ describe("clip-ts eval", () => {
   });
 
   it("counts as classify does, names what it cannot read, and keeps features and class weights", async () => {
-    const [json, html] = [join(place, "results.json"), join(place, "results.html")];
+    const [json, html, cache] = [join(place, "results.json"), join(place, "results.html"), join(place, "own-cache")];
     const template = "a {} circle, drawn";
-    const command = args(`folder:${folders}`, "--template", template, "--json", json, "--html", html, "--per-class");
+    const outputs = ["--json", json, "--html", html, "--cache", cache];
+    const command = args(`folder:${folders}`, "--template", template, "--per-class", ...outputs);
     const { out, err, status } = await run(command);
     expect(status, err).toBe(0);
     expect(err).toContain("1 pictures cannot be read and are in no figure");

@@ -76,7 +76,7 @@ export function createTowers(
   arithmetic: Arithmetic = {},
 ): Towers {
   const { imageSize: size, text, embedDim } = config;
-  const shortens = shortensTexts(config) && text.contextLength >= LENGTH[1];
+  const shortens = shortensTexts(config) && text.contextLength > LENGTH[1];
   const programs = new Map<string, Promise<Program>>();
   const types = isStored(weights) ? weights.types : weights;
   const program = (

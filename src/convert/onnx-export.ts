@@ -116,7 +116,7 @@ function tracedTower(
       return { features: encode(weights, input, config).features };
     });
   if (tower === "vision") return traceResizable({ batch: BATCH }, ({ batch }) => traced([batch, 3, size, size]));
-  if (!shortensTexts(config) || text.contextLength < LENGTH[1])
+  if (!shortensTexts(config) || text.contextLength <= LENGTH[1])
     return traceResizable({ batch: BATCH }, ({ batch }) => traced([batch, text.contextLength]));
   return traceResizable({ batch: BATCH, length: LENGTH }, ({ batch, length }) => traced([batch, length]));
 }

@@ -13,7 +13,10 @@ import { quote } from "./vocabulary.ts";
 /** What is used of the library, whose own types do not resolve under Node's rules for modules. */
 interface Library {
   readonly normalizer: { normalize(text: string): string } | null;
-  encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: number[] };
+  encode(
+    text: string,
+    options: { add_special_tokens: boolean },
+  ): { readonly ids: readonly number[]; readonly tokens: readonly string[] };
   decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   get_vocab(withAddedTokens: boolean): ReadonlyMap<string, number>;
@@ -46,10 +49,13 @@ export function huggingFaceTokenizer(json: unknown, options: HuggingFaceTokenize
     ...(start !== undefined && { start: idOf(start) }),
   };
   let vocabSize = 0;
-  for (const id of library.get_vocab(true).values()) vocabSize = Math.max(vocabSize, id + 1);
+  for (const [token, id] of library.get_vocab(true)) if (!SENTINEL.test(token)) vocabSize = Math.max(vocabSize, id + 1);
+  const known = byteFallback(json, library, idOf);
   const idsOf = (cleaned: string): number[] => {
     const normal = normalize(cleaned);
-    return normal === "" ? [] : library.encode(normal, { add_special_tokens: false }).ids;
+    if (normal === "") return [];
+    const { ids, tokens } = library.encode(normal, { add_special_tokens: false });
+    return ids.flatMap((id, i) => known(id, tokens[i] ?? ""));
   };
   const encode = (text: string): number[] => idsOf(canonicalText(text, cleaning));
   // A word takes the space before it along, which may be part of its first token. Tokens that span words are not found so.
@@ -80,6 +86,26 @@ export function huggingFaceTokenizer(json: unknown, options: HuggingFaceTokenize
       options,
     }),
   };
+}
+
+/** T5's vocabularies end with these, which stand for no text: SigLIP has mT5's, and no embeddings for them. */
+const SENTINEL = /^\u2581?<extra_id_\d+>$/;
+
+/** Makes unknown characters the ids of their bytes where a unigram model says so; of byte pairs the library does it itself. */
+function byteFallback(
+  json: unknown,
+  library: Library,
+  idOf: (token: string) => number,
+): (id: number, token: string) => number | number[] {
+  const { type, byte_fallback, unk_id } = fields(fields(json, "tokenizer.json").model, "model");
+  if (type !== "Unigram" || byte_fallback !== true) return (id) => id;
+  const hex = (byte: number): string => byte.toString(16).toUpperCase().padStart(2, "0");
+  const byteIds = Array.from({ length: 256 }, (_, byte) => idOf(`<0x${hex(byte)}>`));
+  const encoder = new TextEncoder();
+  return (id, token) =>
+    id === unk_id && library.token_to_id(token) === undefined
+      ? Array.from(encoder.encode(token), (byte) => byteIds[byte] ?? id)
+      : id;
 }
 
 /** The library wants all parts of a tokenizer.json to be there. */

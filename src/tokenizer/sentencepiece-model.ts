@@ -34,7 +34,6 @@ export function sentencePieceTokenizer(
   const { vocab, special, modelType, unknown, byteFallback, charsmap, dummyPrefix } = parsed(model);
   if (modelType !== UNIGRAM)
     throw new Error(`sentencepiece model: expected a unigram model (type ${UNIGRAM}), got type ${modelType}`);
-  if (byteFallback) throw new Error("sentencepiece model: byte fallback is not supported; use its tokenizer.json");
   const json = {
     added_tokens: special.map((id) => ({ id, content: vocab[id]?.[0], special: true, normalized: false })),
     normalizer: {
@@ -47,8 +46,11 @@ export function sentencePieceTokenizer(
     },
     pre_tokenizer: { type: "Metaspace", replacement: "\u2581", prepend_scheme: dummyPrefix ? "always" : "never" },
     post_processor: null,
-    decoder: { type: "Metaspace", replacement: "\u2581", prepend_scheme: "always" },
-    model: { type: "Unigram", unk_id: unknown, vocab },
+    decoder: {
+      type: "Sequence",
+      decoders: [{ type: "ByteFallback" }, { type: "Metaspace", replacement: "\u2581", prepend_scheme: "always" }],
+    },
+    model: { type: "Unigram", unk_id: unknown, vocab, byte_fallback: byteFallback },
   };
   return huggingFaceTokenizer(json, options);
 }

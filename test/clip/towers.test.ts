@@ -71,3 +71,29 @@ describe.each(["tiny-vit", "tiny-rn", "micro"] as const)("%s", (name) => {
     }
   });
 });
+
+it.each([5, 6, 7, 8])(
+  "a context of %i, as short as the lengths that programs are traced with",
+  async (contextLength) => {
+    const { get, names } = await golden("models/micro/model_f16.safetensors");
+    const weights = Object.fromEntries(names.map((tensor) => [tensor, get(tensor)]));
+    const { shape, data } = get("positional_embedding");
+    const [longest = 0, width = 0] = shape;
+    const engine = await createOnnxEngine({ threads: 1 });
+    const encoded = async (length: number): Promise<Float32Array> => {
+      const config = { ...GOLDEN_CONFIGS.micro, text: { ...GOLDEN_CONFIGS.micro.text, contextLength: length } };
+      const positions = hostTensor("f32", [length, width], data.slice(0, length * width));
+      const towers = createTowers(engine, config, { ...weights, positional_embedding: positions }, statistics);
+      const tokens = new Int32Array(length);
+      tokens.set([62, 5, 17, 63]);
+      try {
+        return await towers.encodeTexts(tokens, 1, length);
+      } finally {
+        await towers.close();
+      }
+    };
+    const [short, whole] = [await encoded(contextLength), await encoded(longest)];
+    await engine.close();
+    for (const [i, x] of short.entries()) expect(x).toBeCloseTo(whole[i] ?? Number.NaN, 5);
+  },
+);

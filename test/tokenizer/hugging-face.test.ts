@@ -88,6 +88,36 @@ describe.each([
   });
 });
 
+describe("mT5's kind, which SigLIP's multilingual models have", () => {
+  const ofPieces = async (): Promise<Tokenizer> =>
+    sentencePieceTokenizer(await readFile(new URL("multilingual.model", FOLDER)));
+  const ofJson = async (): Promise<Tokenizer> =>
+    huggingFaceTokenizer(await json("multilingual.json.gz"), {
+      cleaning: "canonicalize",
+      end: "</s>",
+      padding: "</s>",
+    });
+
+  it.each([
+    ["sentencepiece's file, as transformers reads it", ofPieces, 1],
+    ["tokenizer.json", ofJson, 2],
+  ] as const)("unknown characters are their bytes: %s", async (_, load, column) => {
+    const all = (await json("multilingual-cases.json.gz")) as readonly (readonly [string, number[], number[]])[];
+    expect(all.length).toBeGreaterThan(250);
+    const rows = rowsOf(
+      await load(),
+      all.map(([text]) => text),
+    );
+    for (const [i, row] of rows.entries()) expect(row, JSON.stringify(all[i]?.[0])).toEqual(all[i]?.[column]);
+  });
+
+  it("bytes become characters again, and sentinels are no ids that a text needs", async () => {
+    for (const load of [ofPieces, ofJson]) expect((await load()).vocabSize).toBe(700);
+    const tokenizer = await ofPieces();
+    expect(tokenizer.decode(tokenizer.encode("日本語 of a cat")).trim()).toBe("日本語 of a cat");
+  });
+});
+
 describe("what is no tokenizer is refused in one line", () => {
   const marks = { cleaning: "none", end: "</s>", padding: "</s>" } as const;
   const unigram = (more: object): object => ({
@@ -98,6 +128,10 @@ describe("what is no tokenizer is refused in one line", () => {
   it.each([
     [null, /^tokenizer\.json: expected an object, got null$/],
     [{}, /^tokenizer\.json: not a tokenizer that is supported: .+$/],
+    [
+      unigram({ model: { type: "Unigram", unk_id: 0, vocab: [["</s>", 0]], byte_fallback: true } }),
+      /^tokenizer\.json: there is no token "<0x00>"$/,
+    ],
     [unigram({ model: { type: "Magic", vocab: [] } }), /^tokenizer\.json: not a tokenizer that is supported: .+$/],
     [unigram({ normalizer: { type: "Magic" } }), /^tokenizer\.json: not a tokenizer that is supported: .+Magic.*$/],
     [unigram({ normalizer: { type: "Precompiled", precompiled_charsmap: "/////w==" } }), /charsmap: expected a trie/],

@@ -3,6 +3,9 @@
 siglip.model     a sentencepiece unigram model with T5's settings, as google/siglip-* keep theirs in spiece.model
 siglip.json.gz   the same as a tokenizer.json, as timm/ViT-*-SigLIP keep it
 siglip2.json.gz  byte-pair encoding with byte fallback as Gemma's, which SigLIP 2 has
+multilingual.model, multilingual.json.gz  as mT5's, which SigLIP's multilingual models have: unknown characters fall back to
+                 bytes, and sentinels behind the last piece stand for no text; no normalisation, which keeps the files small
+multilingual-cases.json.gz  texts and their rows of ids: SigLIP's of multilingual.model, tokenizers' of multilingual.json
 cases.json.gz    texts and their rows of ids: transformers' SiglipTokenizer (siglip.model), open_clip's HFTokenizer with
                  clean="canonicalize" (siglip.json), transformers' Siglip2Tokenizer (siglip2.json); context 16
 
@@ -53,20 +56,28 @@ def unigram(lines):
     return out.getvalue()
 
 
-def as_tokenizer_json(model):
+def multilingual(lines):
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=out, vocab_size=700, model_type="unigram", pad_id=0, eos_id=1, unk_id=2,
+        bos_id=-1, character_coverage=0.98, normalization_rule_name="identity", byte_fallback=True, num_threads=1, minloglevel=2,
+    )
+    proto = sentencepiece_model_pb2.ModelProto.FromString(out.getvalue())
+    for i in reversed(range(3)):
+        proto.pieces.add(piece=f"▁<extra_id_{i}>", score=0, type=4)
+    return proto.SerializeToString()
+
+
+def as_tokenizer_json(model, byte_fallback=False):
     """As transformers converted T5's models when timm's were uploaded."""
     proto = sentencepiece_model_pb2.ModelProto.FromString(model)
     vocab = [(p.piece, p.score) for p in proto.pieces]
-    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=2, byte_fallback=False))
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=2, byte_fallback=byte_fallback))
     special = [AddedToken(p.piece, special=True, normalized=False) for p in proto.pieces if p.type in (2, 3)]
     tokenizer.add_special_tokens(special)
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
-            normalizers.Strip(left=False, right=True),
-            normalizers.Replace(Regex(" {2,}"), "▁"),
-        ]
-    )
+    charsmap = proto.normalizer_spec.precompiled_charsmap
+    spaces = [normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), "▁")]
+    tokenizer.normalizer = normalizers.Sequence([*([normalizers.Precompiled(charsmap)] if charsmap else []), *spaces])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
     tokenizer.post_processor = processors.TemplateProcessing(single=["$A", "</s>"], special_tokens=[("</s>", 1)])
@@ -121,15 +132,19 @@ def padded(ids, end, padding):
     return [*ids[: CONTEXT - 1], end] + [padding] * (CONTEXT - 1 - len(ids))
 
 
+def siglip_tokenizer(model):
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "spiece.model"
+        path.write_bytes(model)
+        return SiglipTokenizer(str(path))
+
+
 def main():
     FOLDER.mkdir(exist_ok=True)
     lines = corpus()
     model = unigram(lines)
     (FOLDER / "siglip.model").write_bytes(model)
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "spiece.model"
-        path.write_bytes(model)
-        siglip = SiglipTokenizer(str(path))
+    siglip = siglip_tokenizer(model)
     fast, second, clean = as_tokenizer_json(model), gemma(lines), get_clean_fn("canonicalize")
 
     def write(name, text):
@@ -143,8 +158,27 @@ def main():
         ids = fast.encode(clean(text), add_special_tokens=False).ids
         gemmas = second._tokenizer.encode(text, add_special_tokens=False).ids
         rows.append([text, first, padded(ids, 1, 1), padded(gemmas, 1, 0)])
-    write("cases.json.gz", "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n")
+    write("cases.json.gz", lines_of(rows))
     print(len(rows), "texts", file=sys.stderr)
+
+    model = multilingual(lines)
+    (FOLDER / "multilingual.model").write_bytes(model)
+    siglip, fast = siglip_tokenizer(model), as_tokenizer_json(model, byte_fallback=True)
+    write("multilingual.json.gz", fast.to_str())
+    rows = []
+    for text in texts():
+        # Spaces and marks of other kinds are the normalisation's; transformers splits texts at special tokens before it cleans them.
+        plain = all(c == " " or unicodedata.category(c)[0] in "LNPS" for c in text)
+        if not plain or any(mark in text for mark in ("▁", "</s>", "<unk>")):
+            continue
+        first = siglip(text, padding="max_length", truncation=True, max_length=CONTEXT).input_ids
+        rows.append([text, first, padded(fast.encode(clean(text), add_special_tokens=False).ids, 1, 1)])
+    write("multilingual-cases.json.gz", lines_of(rows))
+    print(len(rows), "texts of many scripts", file=sys.stderr)
+
+
+def lines_of(rows):
+    return "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n"
 
 
 if __name__ == "__main__":

@@ -130,16 +130,20 @@ export class Client {
     const type = { dtype, shape };
     if (data.byteLength !== bytesOf(type))
       throw new Error(`pjrt: ${show(type)} has ${bytesOf(type)} bytes, the data has ${data.byteLength}`);
-    const dims = BigInt64Array.from(shape, BigInt);
-    const { done, buffer } = this.plugin.call("Client_BufferFromHostBuffer", {
-      client: this.handle,
-      data: native.address(nonEmpty(data)),
-      type: BUFFER_TYPES[dtype],
-      dims: native.address(nonEmpty(dims)),
-      rank: shape.length,
-      semantics: COPIED,
-      device: device.handle,
-    });
+    const [source, dims] = [nonEmpty(data), nonEmpty(BigInt64Array.from(shape, BigInt))];
+    const { done, buffer } = this.plugin.call(
+      "Client_BufferFromHostBuffer",
+      {
+        client: this.handle,
+        data: native.address(source),
+        type: BUFFER_TYPES[dtype],
+        dims: native.address(dims),
+        rank: shape.length,
+        semantics: COPIED,
+        device: device.handle,
+      },
+      [source, dims],
+    );
     if (done) this.plugin.call("Event_Destroy", { event: done });
     return { handle: buffer, type };
   }

@@ -34,6 +34,8 @@ const PATIENCE = {
 /** The API's minor version of a plugin that has these flags: XLA ends a process at one that it does not know. */
 const PATIENT_SINCE = 115;
 
+const NOTHING: readonly NodeJS.ArrayBufferView[] = [];
+
 const plugins = new Map<string, Promise<Plugin>>();
 
 /**
@@ -68,6 +70,7 @@ export class Plugin {
   readonly #functions = new Map<FunctionName, NativeFunction>();
   #underWay = 0;
   #waiting: (() => void)[] = [];
+  readonly #held = new Set<readonly NodeJS.ArrayBufferView[]>();
   /** Structs that are not in use: allocating one costs more than a call. */
   readonly #free = new Map<FunctionName, Struct<FieldsOf<FunctionName>>[]>();
 
@@ -96,14 +99,23 @@ export class Plugin {
     return this.#functions.has(name);
   }
 
-  /** Calls a function and returns the fields of its arguments, results among them. */
-  call<F extends FunctionName>(name: F, given: Partial<Values<FieldsOf<F>>>): Values<FieldsOf<F>> {
+  /**
+   * Calls a function and returns the fields of its arguments, results among them.
+   * @param kept arrays that the arguments point to: without it they are garbage as soon as their addresses are taken
+   */
+  call<F extends FunctionName>(
+    name: F,
+    given: Partial<Values<FieldsOf<F>>>,
+    kept: readonly NodeJS.ArrayBufferView[] = NOTHING,
+  ): Values<FieldsOf<F>> {
     const struct = this.#take(name);
+    this.#held.add(kept);
     try {
       struct.set(given);
       this.check(this.#function(name)(struct.address));
       return struct.get();
     } finally {
+      this.#held.delete(kept);
       this.#put(name, struct);
     }
   }
@@ -165,7 +177,7 @@ export class Plugin {
     return readNamed(this.native, attributes, count);
   }
 
-  /** Waits for an event, destroys it, throws its error. */
+  /** Waits for an event, destroys it, throws its error. Occupies a thread of libuv's pool meanwhile, which reading files needs too. */
   async settled(event: bigint): Promise<void> {
     try {
       if (this.call("Event_IsReady", { event }).ready) this.call("Event_Error", { event });

@@ -1,9 +1,20 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { Random } from "../../src/data/index.ts";
 import type { HostTensors } from "../../src/engine/engine.ts";
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
+import { Plugin } from "../../src/engine/pjrt/plugin.ts";
 import type { HostArray, Mesh, Piece, Sharding } from "../../src/graph/index.ts";
-import { axisSize, cut, distinctPieces, elements, hostTensor, showMesh } from "../../src/graph/index.ts";
+import {
+  axisSize,
+  cut,
+  distinctPieces,
+  elements,
+  hostTensor,
+  matmul,
+  mul,
+  showMesh,
+  trace,
+} from "../../src/graph/index.ts";
 import { type ClipConfig, initialise, parameterShapes } from "../../src/model/index.ts";
 import { stateOf, stepGraph } from "../../src/train/graphs.ts";
 import { trainingPlacements } from "../../src/train/placements.ts";
@@ -231,4 +242,35 @@ describe("what the devices say to each other in a step of the vision transformer
     const sums = all.filter(({ kind, devices }) => kind === "all-reduce" && devices === 2);
     expect(sums.length).toBeGreaterThanOrEqual(8);
   });
+});
+
+it("waits for a run in one thread of libuv's few, however many devices it has: files are read by them too", async () => {
+  const engine = await createPjrtEngine({ plugin: pluginPath(), mesh: { data: 8 } });
+  const square = { dtype: "f32", shape: [256, 256] } as const;
+  const graph = trace({ w: square }, ({ w }) => {
+    let y = w;
+    for (let i = 0; i < 8; i++) y = mul(matmul(y, w), 1 / 256);
+    return { w: y };
+  });
+  const shardings = { w: [[], []] };
+  const program = await engine.compile(graph, { state: ["w"], shardings });
+  const state = await engine.createState({ w: { ...square, data: new Float32Array(256 ** 2).fill(1) } }, shardings);
+  let [waiting, most] = [0, 0];
+  const plain = Plugin.prototype.callAsync;
+  vi.spyOn(Plugin.prototype, "callAsync").mockImplementation(async function (this: Plugin, ...call) {
+    if (call[0] === "Event_Await") most = Math.max(most, ++waiting);
+    try {
+      return await plain.apply(this, call);
+    } finally {
+      if (call[0] === "Event_Await") waiting--;
+    }
+  });
+  try {
+    await Promise.all(Array.from({ length: 12 }, () => program.run({}, state)));
+  } finally {
+    vi.restoreAllMocks();
+  }
+  expect(most).toBeGreaterThan(0);
+  expect(most).toBeLessThanOrEqual(2); // runs under way
+  await engine.close();
 });

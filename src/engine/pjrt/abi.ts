@@ -1,7 +1,7 @@
 /**
- * Layouts of the PJRT C API that the engine uses (`pjrt_c_api.h` of openxla/xla, API 0.8 to 0.115, 64-bit little-endian). Every function
+ * Layouts of the PJRT C API that the engine uses (`pjrt_c_api.h` of openxla/xla, API 0.81 to 0.116, 64-bit little-endian). Every function
  * is `PJRT_Error* f(Args*)`; every struct begins with its own size and an extension pointer, its fields in natural alignment. Functions
- * and fields are only ever appended, and a plugin accepts the older, shorter structs.
+ * and fields are only ever appended, and a plugin accepts longer structs than its own (shorter ones it refuses: `Struct` has room).
  */
 
 export type Kind = "ptr" | "size" | "i64" | "i32" | "f32" | "bool";

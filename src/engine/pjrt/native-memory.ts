@@ -122,17 +122,26 @@ function layoutOf(fields: Fields): Layout {
   return layout;
 }
 
+/**
+ * Zeros behind the last field that we know. XLA's plugins refuse a struct that is shorter than their own; what a later version of the API
+ * appends to one is so not given, which is what it means to a caller that does not know it.
+ */
+const ROOM = 64;
+
 /** A struct of the C API in native memory. */
 export class Struct<F extends Fields> {
   readonly address: bigint;
   readonly #fields: F;
   readonly #layout: Layout;
   readonly #view: DataView;
+  readonly #room: number;
 
-  constructor(native: Native, fields: F) {
+  /** @param inArray whether it is copied into an array, whose structs are as long as they are */
+  constructor(native: Native, fields: F, inArray = false) {
     this.#fields = fields;
     this.#layout = layoutOf(fields);
-    const { address, buffer } = native.allocate(this.stride);
+    this.#room = inArray ? 0 : ROOM;
+    const { address, buffer } = native.allocate(this.stride + this.#room);
     this.address = address;
     this.#view = new DataView(buffer);
     this.clear();
@@ -149,8 +158,8 @@ export class Struct<F extends Fields> {
 
   clear(): void {
     this.bytes.fill(0);
-    // Up to the end of the last field: what C calls PJRT_STRUCT_SIZE.
-    this.#view.setBigUint64(0, BigInt(this.#layout.size), true);
+    // Without room, up to the end of the last field: what C calls PJRT_STRUCT_SIZE.
+    this.#view.setBigUint64(0, BigInt(this.#room > 0 ? this.#view.byteLength : this.#layout.size), true);
   }
 
   set(values: Partial<Values<F>>): void {

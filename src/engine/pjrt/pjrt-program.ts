@@ -250,7 +250,7 @@ function start(
   }
   const ranges = results.slice(outputs.length);
 
-  const ended = Promise.all(done.map((event) => client.plugin.settled(event))).then(() => undefined);
+  const ended = inTurn(done, (event) => client.plugin.settled(event));
   const judged = async (): Promise<void> => {
     await ended;
     for (const [i, range] of ranges.entries()) {
@@ -270,6 +270,13 @@ function start(
     }
   };
   return { done: ended, results: downloaded() };
+}
+
+/** Each after the other, so that a run has one thread waiting, not one a device; the first failure once all are through. */
+async function inTurn<T>(items: readonly T[], wait: (item: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = [];
+  for (const item of items) await wait(item).catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 const RANGE = { type: { dtype: "i32", shape: [2] }, sharding: WHOLE } as const;

@@ -236,7 +236,7 @@ function opened(native: Native, path: string): bigint {
 /** Options in native memory, which is freed by `free`. */
 export function writeNamed(native: Native, values: Readonly<Record<string, NamedValue>>) {
   const structs = Object.entries(values).map(([name, value]) => {
-    const struct = new Struct(native, STRUCTS.NamedValue);
+    const struct = new Struct(native, STRUCTS.NamedValue, true);
     const kept: Uint8Array[] = [Buffer.from(name)];
     const pointed = (bytes: Uint8Array): bigint => {
       kept.push(bytes);
@@ -274,7 +274,7 @@ export function writeNamed(native: Native, values: Readonly<Record<string, Named
 const floatBits = (value: number): bigint => BigInt(new Uint32Array(Float32Array.of(value).buffer)[0] ?? 0);
 
 function readNamed(native: Native, address: bigint, count: number): Record<string, NamedValue> {
-  const struct = new Struct(native, STRUCTS.NamedValue);
+  const struct = new Struct(native, STRUCTS.NamedValue, true);
   const entries = Array.from({ length: count }, (_, i): [string, NamedValue] => {
     struct.bytes.set(native.bytes(address + BigInt(i * struct.stride), struct.stride));
     const { name, nameSize, type, value, valueSize } = struct.get();

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { Option } from "commander";
 import type { Engine } from "../engine/engine.ts";
 import type { Mesh } from "../graph/index.ts";
@@ -40,6 +41,15 @@ export async function prepareProcess(name: EngineName, trains: boolean): Promise
   if (!(trains && name === "onnx") && !(await isXlaOnCpu(name))) return;
   const { restartKeepingMemory } = await import("../engine/pjrt/kept-memory.ts");
   await restartKeepingMemory();
+}
+
+/** More batches than this ahead, of 150 MB for a thousand pictures, are not kept unless asked for. */
+const MOST_LOADERS = 16;
+
+/** Threads that make batches unless told otherwise: one where the CPU computes, which wants the cores for that, else what there are. */
+export async function loaderThreads(name: EngineName): Promise<number> {
+  const isOnCpu = name === "onnx" || name === "reference" || (await isXlaOnCpu(name));
+  return isOnCpu ? 1 : Math.min(MOST_LOADERS, Math.max(1, availableParallelism() - 1));
 }
 
 async function isXlaOnCpu(name: EngineName): Promise<boolean> {

@@ -17,7 +17,7 @@ import {
   reportPath,
 } from "../train/run-folder.ts";
 import { tokenizerOf } from "../train/vocabulary.ts";
-import { createEngine, type EngineName, engineOption, hasMesh } from "./engines.ts";
+import { createEngine, type EngineName, engineOption, hasMesh, loaderThreads } from "./engines.ts";
 import { lineOf } from "./failure.ts";
 import { INTERRUPTED, onInterrupt } from "./interrupt.ts";
 import { threadsOption } from "./model-flag.ts";
@@ -55,6 +55,7 @@ interface Flags extends NodeFlags {
   readonly checkpointEvery?: number;
   readonly engine: EngineName;
   readonly threads?: number;
+  readonly loaders?: number;
 }
 
 /** Where a model starts from learned weights, a rate for random ones would destroy them (WiSE-FT, arXiv 2109.01903, appendix). */
@@ -90,7 +91,12 @@ export const trainCommand = (): Command => {
     .option("--seed <n>", "of the initial weights, the order and the crops", count)
     .option("--checkpoint-every <n>", "steps between checkpoints", whole)
     .addOption(engineOption())
-    .addOption(threadsOption());
+    .addOption(threadsOption())
+    .option(
+      "--loaders <n>",
+      "threads that read and decode pictures (default: 1; where a GPU or TPU computes, one a core, at most 16)",
+      whole,
+    );
   for (const option of nodeOptions()) command.addOption(option);
   return command
     .addHelpText(
@@ -138,8 +144,9 @@ async function runTraining(name: string | undefined, flags: Flags): Promise<numb
     }
     await group.fail(lineOf(error));
     process.stderr.write(`clip-ts: node ${group.node}: ${lineOf(error)}\n`);
-    // Devices may wait for ever for those of a node that is gone, and the engine for them.
-    process.exit(1);
+    // Devices may wait for ever for those of a node that is gone, and threads for them.
+    const { endAtOnce } = await import("../engine/pjrt/end-process.ts");
+    return endAtOnce(1);
   }
 }
 
@@ -149,9 +156,10 @@ async function trainAndReport(
   flags: Flags,
   group: NodeGroup | undefined,
 ): Promise<number> {
-  const { fsdp } = flags;
+  const { fsdp, loaders = await loaderThreads(flags.engine) } = flags;
   try {
-    const result = await trainWithProgress(run, engine, { ...(group && { group }), ...(fsdp && { fsdp }) });
+    const options = { loaderWorkers: loaders, ...(group && { group }), ...(fsdp && { fsdp }) };
+    const result = await trainWithProgress(run, engine, options);
     await group?.leave();
     if ((group?.node ?? 0) === 0) await report(run, engine, result);
     return result.finished ? 0 : INTERRUPTED;
@@ -200,7 +208,7 @@ export async function createRun(recipe: Recipe, folder: string, start?: Starting
 export async function trainWithProgress(
   run: RunFolder,
   engine: Engine,
-  options: Pick<TrainOptions, "fsdp" | "group"> = {},
+  options: Pick<TrainOptions, "fsdp" | "group" | "loaderWorkers"> = {},
 ): Promise<TrainResult> {
   const bar = createProgressBar();
   const say = (text: string): void => void process.stderr.write(`${text}\n`);
@@ -263,6 +271,7 @@ const OF_THE_MACHINE = new Set<string>([
   "resume",
   "engine",
   "threads",
+  "loaders",
   "mesh",
   "fsdp",
   "nodes",

@@ -8,7 +8,7 @@ export interface LoaderOptions extends BatchOptions {
   readonly tokenizer: TokenizerJson;
   /** Threads that make batches ahead; 0 makes them in the calling thread when asked. @default 1 */
   readonly workers?: number;
-  /** How many batches beyond the one last asked for are made ahead. @default 4 */
+  /** How many batches beyond the one last asked for are made ahead. @default 4, or one a worker where that is more */
   readonly prefetch?: number;
 }
 

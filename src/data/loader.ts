@@ -32,7 +32,7 @@ const namedBadImages = 100;
 
 /** @throws one line if the source cannot be opened, an option is out of range or an epoch has no whole batch. */
 export async function createLoader(options: LoaderOptions, hooks: LoaderHooks = {}): Promise<Loader> {
-  const { batchSize, workers = 1, prefetch = 4 } = options;
+  const { batchSize, workers = 1, prefetch = Math.max(4, workers) } = options;
   checkLoaderOptions(options);
   const tokenizer = tokenizerFromJson(options.tokenizer);
   // Opened here first: whatever is wrong with it is said once, and what is prepared once is ready for the workers.

@@ -23,6 +23,8 @@ export interface FoundPlugin {
   readonly preload: readonly string[];
   /** XLA's flags that it needs, without dashes. */
   readonly flags: Readonly<Record<string, string>>;
+  /** What its client is created with, where the environment says something. */
+  readonly options?: Readonly<Record<string, boolean | { readonly float: number }>>;
 }
 
 export interface FindOptions {
@@ -36,10 +38,10 @@ export interface FindOptions {
 
 /**
  * All plugins, in the order in which they are taken: PJRT_PLUGIN, installed ones, Python's; of one origin GPUs before TPUs before CPUs.
- * @throws one line if PJRT_PLUGIN names no file
+ * @throws one line if PJRT_PLUGIN names no file, or a variable has no value that it may have
  */
-export async function findPlugins(options: FindOptions = {}): Promise<FoundPlugin[]> {
-  const { environment = process.env } = options;
+export async function findPlugins(given: FindOptions = {}): Promise<FoundPlugin[]> {
+  const { environment = process.env } = given;
   const found: FoundPlugin[] = [];
   const named = environment.PJRT_PLUGIN;
   if (named) {
@@ -47,19 +49,35 @@ export async function findPlugins(options: FindOptions = {}): Promise<FoundPlugi
     if (!status?.isFile()) throw new Error(`PJRT_PLUGIN: ${named} is no file, expected a plugin's shared library`);
     found.push(await described(await realpath(named), "PJRT_PLUGIN"));
   }
-  for (const { folder, wheels } of await installedPlugins(options.folder)) {
+  for (const { folder, wheels } of await installedPlugins(given.folder)) {
     const [wheel] = wheels;
     for (const plugin of await pluginsIn(folder, "installed"))
       found.push(wheel ? { ...plugin, package: `${wheel.package} ${wheel.version}` } : plugin);
   }
-  const sites = options.sitePackages ?? (await sitePackages(environment));
+  const sites = given.sitePackages ?? (await sitePackages(environment));
   for (const site of sites) found.push(...(await pluginsIn(site, "python")));
   const order = (plugin: FoundPlugin): number =>
     10 * ["PJRT_PLUGIN", "installed", "python"].indexOf(plugin.from) + PLATFORMS.indexOf(plugin.platform);
   const seen = new Set<string>();
+  const options = gpuMemory(environment);
   return found
     .sort((a, b) => order(a) - order(b))
-    .filter(({ plugin }) => !seen.has(plugin) && seen.add(plugin).size > 0);
+    .filter(({ plugin }) => !seen.has(plugin) && seen.add(plugin).size > 0)
+    .map((plugin) => (plugin.platform === "cuda" && options ? { ...plugin, options } : plugin));
+}
+
+/** How much of a GPU's memory XLA takes, and whether at once: the variables that JAX has for it. @throws one line about a value */
+function gpuMemory(environment: Environment): FoundPlugin["options"] {
+  const { XLA_CLIENT_MEM_FRACTION: fraction, XLA_PYTHON_CLIENT_PREALLOCATE: preallocate } = environment;
+  if (fraction && !(Number(fraction) > 0 && Number(fraction) <= 1))
+    throw new Error(`XLA_CLIENT_MEM_FRACTION: expected a share above 0, at most 1, got ${fraction}`);
+  if (preallocate && !/^(true|false|1|0)$/i.test(preallocate))
+    throw new Error(`XLA_PYTHON_CLIENT_PREALLOCATE: expected true or false, got ${preallocate}`);
+  if (!fraction && !preallocate) return undefined;
+  return {
+    ...(fraction && { memory_fraction: { float: Number(fraction) } }),
+    ...(preallocate && { preallocate: /^(true|1)$/i.test(preallocate) }),
+  };
 }
 
 /** What kind of plugin this machine has a device for. */

@@ -76,6 +76,22 @@ test("NVIDIA's libraries are opened first, by their paths, in an order that fits
   expect(newer?.flags).toEqual({ xla_gpu_cuda_data_dir: thirteen });
 });
 
+test("a GPU's client takes as much memory as JAX's variables say; what they cannot say is one line", async () => {
+  await put(CUDA, CPU);
+  const optionsOf = async (more: Readonly<Record<string, string>>) =>
+    (await find({ VIRTUAL_ENV: root, ...more })).map(({ platform, options }) => [platform, options]);
+  expect(await optionsOf({ XLA_CLIENT_MEM_FRACTION: ".9", XLA_PYTHON_CLIENT_PREALLOCATE: "false" })).toEqual([
+    ["cuda", { memory_fraction: { float: 0.9 }, preallocate: false }],
+    ["cpu", undefined],
+  ]);
+  expect(await optionsOf({})).toEqual([
+    ["cuda", undefined],
+    ["cpu", undefined],
+  ]);
+  await expect(optionsOf({ XLA_CLIENT_MEM_FRACTION: "90" })).rejects.toThrow("a share above 0, at most 1, got 90");
+  await expect(optionsOf({ XLA_PYTHON_CLIENT_PREALLOCATE: "no" })).rejects.toThrow("expected true or false, got no");
+});
+
 test("python3 on PATH leads to its packages: an environment, what it links to, pyenv's choice; it is not run", async () => {
   await put("base/bin/python3", `base/${CPU}`, `venv/${CUDA}`);
   await chmod(join(root, "base/bin/python3"), 0o755);

@@ -36,6 +36,8 @@ export interface Native {
   callPlain(address: bigint): bigint | null;
   /** Lets this process go on as another program, with its id and its standard streams. Returns only where the system refuses. */
   replaceProcess(path: string, args: readonly string[], environment: NodeJS.ProcessEnv): void;
+  /** Ends this process without anything that libraries do at its end. */
+  endProcess(status: number): void;
 }
 
 let loading: Promise<Native> | undefined;
@@ -65,6 +67,7 @@ function nativeOf(koffi: Koffi): Native {
   const fcntl: (file: number, command: number, type: "int", flags: number) => number = libc.func(
     "int fcntl(int fd, int cmd, ...)",
   );
+  const endProcess: (status: number) => void = libc.func("void _exit(int status)");
   const unary = koffi.proto("void *", ["void *"]);
   const plain = koffi.proto("void *", []);
   const view = (address: bigint, length: number): Uint8Array => new Uint8Array(koffi.view(address, length));
@@ -95,6 +98,7 @@ function nativeOf(koffi: Koffi): Native {
       for (const stream of [0, 1, 2]) fcntl(stream, SET_DESCRIPTOR_FLAGS, "int", 0);
       execve(path, [...args, null], [...variables, null]);
     },
+    endProcess,
   };
 }
 

@@ -4,9 +4,10 @@ import type { Engine } from "../engine/engine.ts";
 import { locked } from "../lock.ts";
 import { initialise } from "../model/index.ts";
 import type { NodeGroup } from "../nodes/index.ts";
+import { isToStop, keepsFolder, latestStep } from "./agreement.ts";
+import type { Recipe } from "./recipe.ts";
 import {
   checkpointFile,
-  checkpointSteps,
   type MetricsLine,
   openCheckpoint,
   openMetrics,
@@ -16,7 +17,7 @@ import {
   savePieces,
 } from "./run-folder.ts";
 import { learningRate } from "./schedule.ts";
-import { createTrainer, type PairBatch, type StepMetrics } from "./trainer.ts";
+import { createTrainer, type PairBatch, type StepMetrics, type Trainer } from "./trainer.ts";
 
 export interface TrainOptions {
   readonly engine: Engine;
@@ -48,7 +49,7 @@ export interface TrainResult {
  * @throws one line, also where another process trains the same run
  */
 export async function train(run: RunFolder, options: TrainOptions): Promise<TrainResult> {
-  if (options.group && options.group.node !== 0) return openAndTrain(run, options);
+  if (!keepsFolder(options.group)) return openAndTrain(run, options);
   const waiting = (): never => {
     throw new Error(`${run.folder}: another process is training this run`);
   };
@@ -59,7 +60,7 @@ async function openAndTrain(run: RunFolder, options: TrainOptions): Promise<Trai
   const { recipe, model, tokenizer } = run;
   const { batch, microBatch = batch } = recipe;
   const { engine, group } = options;
-  if (group === undefined || group.node === 0) await removeLeftovers(run.folder);
+  if (keepsFolder(group)) await removeLeftovers(run.folder);
   const latest = await latestStep(run.folder, group);
   const loader = await createLoader({
     source: recipe.source,
@@ -85,95 +86,70 @@ async function trainOn(
   options: TrainOptions,
   latest: number | undefined,
 ): Promise<TrainResult> {
-  const { recipe, model, folder } = run;
-  const { batch, microBatch = batch, checkpointActivations = false, patchDropout = 0, seed, steps } = recipe;
-  const { checkpointEvery, precision = "float32" } = recipe;
-  const lock = recipe.lock ? { lock: recipe.lock } : {};
-  const { engine, group } = options;
+  const { recipe, folder } = run;
+  const { batch, microBatch = batch, steps, checkpointEvery } = recipe;
+  const { signal, group, progress } = options;
   let step = latest ?? 0;
   let saved = step;
-  const checkpoint = latest === undefined ? undefined : await openCheckpoint(run, latest);
-  const trainer = await createTrainer(
-    engine,
-    {
-      config: model,
-      adam: recipe.adam,
-      batch,
-      microBatch,
-      checkpointActivations,
-      patchDropout,
-      seed,
-      precision,
-      ...lock,
-      fsdp: options.fsdp ?? recipe.fsdp ?? false,
-    },
-    checkpoint ?? (() => initialise(model, seed)),
-  ).finally(() => checkpoint?.close());
-  const log = group === undefined || group.node === 0 ? await openMetrics(folder, step) : undefined;
-  const save = async (): Promise<void> => {
-    await (group
-      ? savePieces(run, step, trainer.ownPieces(group.node, group.nodes), group)
-      : trainer.read().then((values) => saveCheckpoint(run, step, values)));
-    saved = step;
+  const trainer = await startTrainer(run, options, latest);
+  const log = keepsFolder(group) ? await openMetrics(folder, step) : undefined;
+  const foresee = foresight(trainer, loader, recipe, step);
+
+  const failure = (what: string): Error => {
+    const lastGood =
+      saved > 0 ? `last good checkpoint: ${checkpointFile(folder, saved)}` : "there is no checkpoint yet";
+    return new Error(`${what}; ${lastGood}`);
   };
-  const lastGood = (): string | undefined => (saved > 0 ? checkpointFile(folder, saved) : undefined);
-  let foreseen = step;
-  const foresee = (): void => {
-    if (!trainer.prepare) return;
-    for (const last = Math.min(steps, step + FORESEEN, foreseen + FORESEEN / 8); foreseen < last; foreseen++)
-      for (let i = 0; i < batch / microBatch; i++)
-        void trainer.prepare(loader.foreseenTokens((foreseen * batch) / microBatch + i));
-  };
+
   let isGone = false;
   // A device that waits for one that is gone never returns.
-  const orGone = <T>(work: Promise<T>): Promise<T> =>
-    group
-      ? Promise.race([
-          work,
-          group.lost.catch((error: unknown) => {
-            isGone = true;
-            throw new Error(`${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`);
-          }),
-        ])
-      : work;
+  const orGone = <T>(work: Promise<T>): Promise<T> => {
+    if (!group) return work;
+    const gone = group.lost.catch((error: unknown) => {
+      isGone = true;
+      throw failure(error instanceof Error ? error.message : String(error));
+    });
+    return Promise.race([work, gone]);
+  };
+
   let lineBegun = performance.now();
   /** Waits for a step's metrics, checks them, writes and shows them. */
   const finish = async ({ done, rate, pieces, computed }: UnderWay): Promise<void> => {
     const metrics = await orGone(computed);
-    if (metrics.notFinite.length > 0 || !Number.isFinite(metrics.loss))
-      throw new Error(divergence(metrics, done, pieces, lastGood()));
+    const { loss, accuracy, scale, gradientNorm, notFinite } = metrics;
+    if (notFinite.length > 0 || !Number.isFinite(loss)) throw failure(`step ${done}: ${divergence(metrics, pieces)}`);
     const now = performance.now();
-    const { loss, accuracy, scale, gradientNorm } = metrics;
     const pairsPerSecond = (batch * 1000) / (now - lineBegun);
     lineBegun = now;
     const line = { step: done, batch, loss, accuracy, learningRate: rate, scale, gradientNorm, pairsPerSecond };
     await log?.append(line);
-    options.progress?.show(line, steps);
+    progress?.show(line, steps);
   };
+
   try {
     // A step is begun before the metrics of the last are here, so that the engine need not wait for what lies between them.
     let last: UnderWay | undefined;
-    while (step < steps && !(await isToStop(options, step))) {
-      foresee();
+    while (step < steps && !(await isToStop(step, signal, group))) {
+      foresee(step);
       const rate = learningRate(recipe.schedule, recipe.learningRate, step, steps);
       const pieces = await piecesOf(loader, step, batch / microBatch);
+      const done = step + 1;
       const computed = trainer.step(pieces, rate, step).catch((error: unknown) => {
         // The state may be half updated: nothing more is saved of it.
-        throw new Error(
-          `step ${done}: ${error instanceof Error ? error.message : error}; ${goodCheckpoint(lastGood())}`,
-        );
+        throw failure(`step ${done}: ${error instanceof Error ? error.message : error}`);
       });
       computed.catch(() => {}); // where the last step fails, nobody asks for this one
-      const done = ++step;
+      step = done;
       if (last) await finish(last);
       last = { done, rate, pieces, computed };
       if (step % checkpointEvery !== 0) continue;
       await finish(last);
       last = undefined;
-      await orGone(save());
+      await orGone(save(run, trainer, step, group));
+      saved = step;
     }
     if (last) await finish(last);
-    if (step > saved || step === 0) await orGone(save());
+    if (step > saved || step === 0) await orGone(save(run, trainer, step, group));
     return {
       step,
       finished: step >= steps,
@@ -188,37 +164,6 @@ async function trainOn(
   }
 }
 
-/** Whether the signal was given; among several processes to any of them, and then all stop behind the same step. @param step begun so far */
-async function isToStop({ signal, group }: TrainOptions, step: number): Promise<boolean> {
-  if (!group) return signal?.aborted ?? false;
-  // Others may have begun this step and the next, none more: they do not come through this one without us.
-  const agreed = new TextEncoder().encode(String(step + 2));
-  if (signal?.aborted) await group.put(STOP, agreed).catch(() => {}); // another one was first
-  const at = await group.get(STOP, 0).catch(() => undefined);
-  return at !== undefined && step >= Number(new TextDecoder().decode(at));
-}
-
-/** The step of the checkpoint to go on from: as node 0 sees it, where several processes might see different ones. */
-async function latestStep(folder: string, group: NodeGroup | undefined): Promise<number | undefined> {
-  const seen = group === undefined || group.node === 0 ? (await checkpointSteps(folder)).at(-1) : undefined;
-  if (!group) return seen;
-  if (group.node === 0) await group.put(RESUME, new TextEncoder().encode(String(seen ?? "")));
-  const said = new TextDecoder().decode(await group.get(RESUME, RESUME_MS));
-  return said === "" ? undefined : Number(said);
-}
-
-/** Under which that step is kept, and how long node 0 may take to tidy up the folder. */
-const RESUME = "resume from step";
-const RESUME_MS = 300_000;
-
-/** Under which the step is kept behind which all processes stop. */
-const STOP = "stop behind step";
-
-/** How many steps ahead their sizes of texts are looked at, for engines that compile for each: compiling takes as long as a few dozen steps. */
-const FORESEEN = 64;
-
-type Piece = PairBatch & { readonly indices: ArrayLike<number> };
-
 /** A step that was begun. */
 interface UnderWay {
   /** How many steps are done with it. */
@@ -228,6 +173,34 @@ interface UnderWay {
   readonly computed: Promise<StepMetrics>;
 }
 
+type Piece = PairBatch & { readonly indices: ArrayLike<number> };
+
+/** A trainer in the state of a checkpoint or, where there is none yet, as the model is made. */
+async function startTrainer(run: RunFolder, options: TrainOptions, latest: number | undefined): Promise<Trainer> {
+  const { recipe, model } = run;
+  const fsdp = options.fsdp ?? recipe.fsdp ?? false;
+  const checkpoint = latest === undefined ? undefined : await openCheckpoint(run, latest);
+  const initial = checkpoint ?? (() => initialise(model, recipe.seed));
+  return createTrainer(options.engine, { ...recipe, config: model, fsdp }, initial).finally(() => checkpoint?.close());
+}
+
+/** How many steps ahead their sizes of texts are looked at, for engines that compile for each: compiling takes as long as a few dozen steps. */
+const FORESEEN = 64;
+
+/** What tells the trainer, before each step, of the texts of steps to come: those that were not told yet, not all at once. */
+function foresight(trainer: Trainer, loader: Loader, recipe: Recipe, from: number): (step: number) => void {
+  const { prepare } = trainer;
+  if (!prepare) return () => {};
+  const { batch, microBatch = batch, steps } = recipe;
+  const count = batch / microBatch;
+  let foreseen = from;
+  return (step) => {
+    const end = Math.min(steps, step + FORESEEN, foreseen + FORESEEN / 8);
+    for (; foreseen < end; foreseen++)
+      for (let i = 0; i < count; i++) void prepare(loader.foreseenTokens(foreseen * count + i));
+  };
+}
+
 /** The micro-batches of a step. Their pixels are held, which is little beside the activations of even one of them. */
 async function piecesOf(loader: Loader, step: number, count: number): Promise<Piece[]> {
   const pieces: Piece[] = [];
@@ -235,20 +208,17 @@ async function piecesOf(loader: Loader, step: number, count: number): Promise<Pi
   return pieces;
 }
 
-/** What went wrong where, in one line. */
-function divergence(
-  { loss, gradientNorm, scale, notFinite }: StepMetrics,
-  step: number,
-  pieces: readonly Piece[],
-  lastGood: string | undefined,
-): string {
+async function save(run: RunFolder, trainer: Trainer, step: number, group: NodeGroup | undefined): Promise<void> {
+  if (group) await savePieces(run, step, trainer.ownPieces(group.node, group.nodes), group);
+  else await saveCheckpoint(run, step, await trainer.read());
+}
+
+/** What went wrong where. */
+function divergence({ loss, gradientNorm, scale, notFinite }: StepMetrics, pieces: readonly Piece[]): string {
   const indices = pieces.flatMap((piece) => Array.from(piece.indices));
   const some = indices.slice(0, 8).join(", ") + (indices.length > 8 ? `, ... (${indices.length} in all)` : "");
   const [first, ...others] = notFinite;
   const more = others.length > 0 ? ` and ${others.length} more` : "";
   const culprit = first ? `the gradient of ${first}${more} is not finite` : "all gradients are finite";
-  return `step ${step}: the loss is ${loss} (gradient norm ${gradientNorm}, scale ${scale.toFixed(2)}): ${culprit}; batch of pairs ${some}; ${goodCheckpoint(lastGood)}`;
+  return `the loss is ${loss} (gradient norm ${gradientNorm}, scale ${scale.toFixed(2)}): ${culprit}; batch of pairs ${some}`;
 }
-
-const goodCheckpoint = (path: string | undefined): string =>
-  path ? `last good checkpoint: ${path}` : "there is no checkpoint yet";

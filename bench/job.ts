@@ -7,7 +7,7 @@ import type { LoaderOptions } from "../src/data/loader-options.ts";
 import type { ClipConfig } from "../src/model/index.ts";
 import { officialTokenizer, type Tokenizer } from "../src/tokenizer/index.ts";
 import type { AdamW } from "../src/train/optimizer.ts";
-import type { PairBatch } from "../src/train/trainer.ts";
+import type { PairBatch } from "../src/train/step-inputs.ts";
 import { tokenizerOf } from "../src/train/vocabulary.ts";
 import type { Workload } from "./workloads.ts";
 

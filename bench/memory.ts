@@ -13,7 +13,8 @@ import { createPjrtEngine } from "../src/engine/pjrt/pjrt-engine.ts";
 import { type ClipConfig, CONFIGS, initialise } from "../src/model/index.ts";
 import { choosePlugin } from "../src/plugins/index.ts";
 import { PAPER_ADAM } from "../src/train/recipe.ts";
-import { createTrainer, type PairBatch, type TrainerOptions } from "../src/train/trainer.ts";
+import type { PairBatch } from "../src/train/step-inputs.ts";
+import { createTrainer, type TrainerOptions } from "../src/train/trainer.ts";
 import { listed, say, whole } from "./command.ts";
 
 interface Case {

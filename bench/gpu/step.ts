@@ -3,7 +3,8 @@ import { parseArgs } from "node:util";
 import { elements } from "../../src/graph/index.ts";
 import { CONFIGS, initialise, parameterShapes } from "../../src/model/index.ts";
 import { PAPER_ADAM } from "../../src/train/recipe.ts";
-import { createTrainer, type PairBatch, type StepMetrics } from "../../src/train/trainer.ts";
+import type { PairBatch } from "../../src/train/step-inputs.ts";
+import { createTrainer, type StepMetrics } from "../../src/train/trainer.ts";
 import { createEngine } from "./engines.ts";
 
 const { values } = parseArgs({

@@ -3,5 +3,6 @@ export type { AdamW } from "./optimizer.ts";
 export { checkRecipe, DEFAULT_RECIPE, PAPER_ADAM, type Recipe } from "./recipe.ts";
 export { createRunFolder, type MetricsLine, openRunFolder, type RunFolder } from "./run-folder.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
-export { createTrainer, type PairBatch, type StepMetrics, type Trainer, type TrainerOptions } from "./trainer.ts";
+export type { PairBatch } from "./step-inputs.ts";
+export { createTrainer, type StepMetrics, type Trainer, type TrainerOptions } from "./trainer.ts";
 export { tokenizerOf } from "./vocabulary.ts";

@@ -17,7 +17,8 @@ import {
   savePieces,
 } from "./run-folder.ts";
 import { learningRate } from "./schedule.ts";
-import { createTrainer, type PairBatch, type StepMetrics, type Trainer } from "./trainer.ts";
+import type { PairBatch } from "./step-inputs.ts";
+import { createTrainer, type StepMetrics, type Trainer } from "./trainer.ts";
 
 export interface TrainOptions {
   readonly engine: Engine;

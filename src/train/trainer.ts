@@ -1,35 +1,28 @@
 import type { TensorPiece } from "../checkpoint/index.ts";
-import type { Engine, HostTensors, Program, TrainingPrecision } from "../engine/engine.ts";
-import { axisSize, type HostTensor, hostArray, hostTensor } from "../graph/index.ts";
+import type { Engine, HostTensors, TrainingPrecision } from "../engine/engine.ts";
+import { axisSize, type Mesh } from "../graph/index.ts";
 import type { ClipConfig } from "../model/index.ts";
 import {
   applyGraph,
   backwardGraph,
   featuresGraph,
   forAnyTexts,
-  lossGradientName,
   lossGraph,
-  lossParameters,
   type StatefulGraph,
   type StepShape,
   stateOf,
   stepGraph,
   type Tower,
 } from "./graphs.ts";
-import { type AdamW, unpackMoments, updateScalars } from "./optimizer.ts";
-import { drawPatches, keptPatches } from "./patch-dropout.ts";
+import { type AdamW, unpackMoments } from "./optimizer.ts";
+import { keptPatches } from "./patch-dropout.ts";
 import { ownPieces } from "./pieces.ts";
 import { trainingPlacements } from "./placements.ts";
+import { createPreparation, createPrograms } from "./programs.ts";
 import { type SavedState, startingValues, zeros } from "./starting-values.ts";
-import { packsTexts, packTexts, ROW_BLOCK } from "./text-packing.ts";
-
-/** Pairs as the loader gives them. */
-export interface PairBatch {
-  /** u8 [batch, size, size, 3]. */
-  readonly images: Uint8Array;
-  /** [batch, context], padded with 0. */
-  readonly tokens: Int32Array;
-}
+import { cachedStep, named, type ProgramName, type Training, wholeStep } from "./step.ts";
+import { type Feed, type PairBatch, textInputs } from "./step-inputs.ts";
+import { packsTexts } from "./text-packing.ts";
 
 export interface StepMetrics {
   /** Of the batch, before the update; in nats. */
@@ -86,14 +79,7 @@ export interface TrainerOptions {
   readonly fsdp?: boolean;
 }
 
-/** The programs that texts go into. */
-const WHOLE_STEP = [["step", stepGraph]] as const;
-const CACHED_STEP = [
-  ["features", featuresGraph],
-  ["backward", backwardGraph],
-] as const;
-
-/** Rows of the logits that GradCache has in memory at once. */
+/** Rows of the logits that GradCache has in memory at once, at most. */
 const LOSS_ROWS = 1024;
 
 /** @param initial parameters and running statistics, with moments (as `read` gives them) where training goes on: see `startingValues` */
@@ -102,249 +88,120 @@ export async function createTrainer(
   options: TrainerOptions,
   initial: HostTensors | (() => HostTensors) | SavedState,
 ): Promise<Trainer> {
-  const { config, adam, batch, microBatch = batch, checkpointActivations = false } = options;
-  const { patchDropout = 0, seed = 0, precision = "float32", lock, fsdp = false } = options;
-  if (microBatch < 1 || batch % microBatch !== 0)
-    throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
-  const { mesh, rows: ownRows = { index: 0, of: 1 } } = engine;
-  if (mesh && microBatch % axisSize(mesh, "data") !== 0)
-    throw new Error(
-      `mesh: data=${axisSize(mesh, "data")} does not divide the ${microBatch} pairs that are computed at once`,
-    );
-  /** Of a micro-batch, the pairs that this process feeds. */
-  const share = { pairs: microBatch / ownRows.of, first: (ownRows.index * microBatch) / ownRows.of };
-  const base: StepShape = {
-    config,
-    adam,
-    batch: microBatch,
-    length: config.text.contextLength,
-    checkpointActivations,
-    ...(lock ? { lock } : {}),
-    ...(patchDropout > 0 && { patches: keptPatches(config, patchDropout) }),
-  };
+  const { config, batch, microBatch = batch, seed = 0, precision = "float32", fsdp = false } = options;
+  const { mesh, rows = { index: 0, of: 1 }, compilesPerSize: fewSizes = false } = engine;
+  checkDivision(batch, microBatch, mesh);
+  const base = stepShape(options);
   const { groups, parameters, buffers, moments, accumulated } = stateOf(base);
   const spread = mesh && trainingPlacements(config, groups, mesh, fsdp);
-  const textParts = mesh ? axisSize(mesh, "data") : 1;
-  const whole: StepShape = { ...base, textParts, ...(spread && { placements: spread.parameters }) };
-  // How long the longest text of all is, each of several processes would have to ask the others.
-  const packs = packsTexts(config) && ownRows.of === 1;
-  const kept = [...Object.keys(parameters), ...Object.keys(buffers)];
+  const onMesh = mesh && spread && { textParts: axisSize(mesh, "data"), placements: spread.parameters };
+  const shape: StepShape = { ...base, ...onMesh };
+  const inPieces = microBatch < batch;
+
   const values = startingValues(initial, { ...parameters, ...buffers }, groups);
-  const sums = microBatch < batch ? zeros(accumulated) : {};
-  const state = await engine.createState({ ...values, ...sums }, spread?.shardings);
+  const state = await engine.createState({ ...values, ...(inPieces && zeros(accumulated)) }, spread?.shardings);
+  // How long the longest text of all is, each of several processes would have to ask the others.
+  const packs = packsTexts(config) && rows.of === 1;
+  const lossRows = rowsAtOnce(batch, microBatch);
+  const graphs = stepGraphs(shape, packs, batch, lossRows);
+  const programs = createPrograms(engine, graphs, { precision, ...(spread && { shardings: spread.shardings }) });
+  const feed: Feed = { shape, rows, packs, fewSizes, seed };
+  const training: Training = { feed, programs, state, batch, lossRows };
 
-  const programs = new Map<string, Promise<Program>>();
-  const ready: Program[] = [];
-  let tracingSeconds = 0;
-  const compiled = (key: string, make: () => StatefulGraph): Promise<Program> => {
-    const known = programs.get(key);
-    if (known) return known;
-    const started = performance.now();
-    const { graph, state: names } = make();
-    tracingSeconds += (performance.now() - started) / 1000;
-    const program = engine.compile(graph, { state: names, precision, ...(spread && { shardings: spread.shardings }) });
-    programs.set(key, program);
-    void program.then(
-      (made) => ready.push(made),
-      () => {},
-    );
-    return program;
-  };
-
-  const textsOf = (tokens: Int32Array): HostTensors => {
-    const context = config.text.contextLength;
-    if (!packs) return { tokens: hostTensor("i32", [share.pairs, context], tokens) };
-    const sizes = { fewSizes: engine.compilesPerSize ?? false, parts: textParts };
-    const { length, rows, places, tokens: cut } = packTexts(tokens, microBatch, context, sizes);
-    return {
-      tokens: hostTensor("i32", [microBatch, length], cut),
-      rows: hostTensor("i32", [textParts, rows.length / textParts / ROW_BLOCK, ROW_BLOCK], rows),
-      places: hostTensor("i32", [microBatch, length], places),
-    };
-  };
-  const patchesOf = (step: number, row: number): HostTensors => {
-    const { patches: kept } = whole;
-    if (kept === undefined) return {};
-    const drawn = drawPatches({ seed, step, row: row + share.first }, share.pairs, keptPatches(config, 0), kept);
-    return { patches: hostTensor("i32", [share.pairs, kept], drawn) };
-  };
-  const inputsOf = ({ images, tokens }: PairBatch, step: number, row = 0): HostTensors => ({
-    images: hostTensor("u8", [share.pairs, config.imageSize, config.imageSize, 3], images),
-    ...textsOf(tokens),
-    ...patchesOf(step, row),
-  });
-  const scalarsOf = (learningRate: number, step: number): HostTensors =>
-    Object.fromEntries(
-      Object.entries(updateScalars(adam, learningRate, step)).map(([name, value]) => [
-        name,
-        hostTensor("f32", [], [value]),
-      ]),
-    );
-
-  /** A program that texts go into: where they are packed, for any sizes of them. */
-  const compiledForTexts = (name: string, make: typeof stepGraph): Promise<Program> =>
-    compiled(name, () => (packs ? forAnyTexts(make, whole) : make(whole)));
-
-  async function wholeStep(piece: PairBatch, learningRate: number, step: number): Promise<HostTensors> {
-    const inputs = inputsOf(piece, step);
-    const program = await compiledForTexts("step", stepGraph);
-    return program.run({ ...inputs, ...scalarsOf(learningRate, step) }, state);
-  }
+  const preparation = createPreparation(programs, inPieces ? ["features", "backward"] : ["step"]);
+  const prepare = (tokens: Int32Array): Promise<void> => preparation.prepare(textInputs(feed, tokens));
 
   let lastCached: Promise<unknown> = Promise.resolve();
-  /** Its parts meet on the host: it begins when the one before it has ended, and fails where that failed. */
-  function cachedStep(...given: Parameters<typeof cachedStepAlone>): Promise<HostTensors> {
-    const ended = lastCached.then(() => cachedStepAlone(...given));
+  /** A step of several parts begins when the one before it has ended, and fails where that failed. */
+  const inTurn = (...given: Parameters<typeof cachedStep>): Promise<HostTensors> => {
+    const ended = lastCached.then(() => cachedStep(...given));
     lastCached = ended;
     return ended;
-  }
-
-  async function cachedStepAlone(
-    pieces: readonly PairBatch[],
-    learningRate: number,
-    step: number,
-  ): Promise<HostTensors> {
-    const inputs = pieces.map((piece, i) => inputsOf(piece, step, i * microBatch));
-    const encoded: HostTensors[] = [];
-    for (const pairs of inputs) {
-      const features = await compiledForTexts("features", featuresGraph);
-      encoded.push(await features.run(pairs, state));
-    }
-    const loss = await lossOf(
-      stacked(encoded.map((e) => named(e, "imageFeatures"))),
-      stacked(encoded.map((e) => named(e, "textFeatures"))),
-    );
-    for (const [i, pairs] of inputs.entries()) {
-      const slopes = {
-        imageSlopes: rowsOf(loss.imageSlopes, i * microBatch + share.first, share.pairs),
-        textSlopes: rowsOf(loss.textSlopes, i * microBatch + share.first, share.pairs),
-      };
-      const backward = await compiledForTexts("backward", backwardGraph);
-      await backward.run({ ...pairs, ...slopes }, state);
-    }
-    const apply = await compiled("apply", () => applyGraph(whole));
-    const own = Object.fromEntries(
-      lossParameters(config)
-        .map(lossGradientName)
-        .map((name) => [name, named(loss, name)]),
-    );
-    const results = await apply.run({ ...own, ...scalarsOf(learningRate, step) }, state);
-    return { ...results, loss: loss.loss, accuracy: loss.accuracy };
-  }
-
-  /** The loss of the whole batch, a block of rows at a time, and its gradients to all features. */
-  async function lossOf(imageFeatures: HostTensor, textFeatures: HostTensor) {
-    let block = microBatch;
-    for (let rows = microBatch; rows <= Math.min(batch, LOSS_ROWS); rows += microBatch)
-      if (batch % rows === 0) block = rows;
-    const program = await compiled("loss", () => lossGraph(whole, batch, block));
-    const total = {
-      ...Object.fromEntries(lossParameters(config).map((name) => [lossGradientName(name), zerosLike([])])),
-      loss: zerosLike([]),
-      accuracy: zerosLike([]),
-      imageSlopes: zerosLike(imageFeatures.shape),
-      textSlopes: zerosLike(textFeatures.shape),
-    };
-    const count = block / ownRows.of;
-    for (let start = 0; start < batch; start += block) {
-      const rows = hostTensor(
-        "i32",
-        [count],
-        Int32Array.from({ length: count }, (_, i) => start + ownRows.index * count + i),
-      );
-      const part = await program.run({ imageFeatures, textFeatures, rows }, state);
-      for (const [name, sum] of Object.entries(total)) addTo(sum, named(part, name));
-    }
-    return total;
-  }
-
-  let isOpen = true;
-  const foreseen = new Set<string>();
-  let prepared: Promise<void> = Promise.resolve();
-  const prepare = (tokens: Int32Array): Promise<void> => {
-    const types = Object.entries(textsOf(tokens)).map(([name, { dtype, shape }]) => [name, { dtype, shape }] as const);
-    const sizes = types.map(([, { shape }]) => shape).join(" ");
-    if (foreseen.has(sizes)) return prepared;
-    foreseen.add(sizes);
-    const texts = Object.fromEntries(types);
-    prepared = prepared
-      .then(async () => {
-        for (const [name, make] of batch === microBatch ? WHOLE_STEP : CACHED_STEP)
-          if (isOpen) await (await compiledForTexts(name, make)).prepare?.(texts);
-      })
-      .catch(() => {});
-    return prepared;
   };
 
   return {
-    ...(packs && engine.compilesPerSize && { prepare }),
+    ...(packs && fewSizes && { prepare }),
     async step(pieces, learningRate, step) {
       const [first] = pieces;
       if (!first || pieces.length !== batch / microBatch)
         throw new Error(`step: expected ${batch / microBatch} pieces of ${microBatch} pairs, got ${pieces.length}`);
-      const out =
-        microBatch === batch
-          ? await wholeStep(first, learningRate, step)
-          : await cachedStep(pieces, learningRate, step);
-      const squares = named(out, "gradientSquares").data;
-      return {
-        loss: scalar(out, "loss"),
-        accuracy: scalar(out, "accuracy"),
-        scale: scalar(out, "scale"),
-        gradientNorm: scalar(out, "gradientNorm"),
-        notFinite: Object.keys(parameters).filter((_, i) => !Number.isFinite(squares[i])),
-      };
+      const results = inPieces
+        ? await inTurn(training, pieces, learningRate, step)
+        : await wholeStep(training, first, learningRate, step);
+      return metricsOf(results, Object.keys(parameters));
     },
     async read() {
       const values = await state.read(state.names.filter((name) => !Object.hasOwn(accumulated, name)));
-      const own = Object.fromEntries(kept.map((name) => [name, named(values, name)]));
-      return { ...own, ...unpackMoments(groups, values) };
+      const kept = Object.keys({ ...parameters, ...buffers }).map((name) => [name, named(values, name)] as const);
+      return { ...Object.fromEntries(kept), ...unpackMoments(groups, values) };
     },
     ownPieces: (node, nodes) => {
       if (!mesh || !spread) throw new Error("checkpoint: the engine has no mesh");
       const entries = Object.entries({ ...parameters, ...buffers, ...moments });
-      const named = entries.map(([name, { shape }]) => ({ name, shape }));
-      return ownPieces(state, named, { mesh, shardings: spread.shardings, groups, node, nodes });
+      const shapes = entries.map(([name, { shape }]) => ({ name, shape }));
+      return ownPieces(state, shapes, { mesh, shardings: spread.shardings, groups, node, nodes });
     },
-    compileSeconds: () => ready.reduce((sum, program) => sum + program.compileSeconds, tracingSeconds),
+    compileSeconds: programs.seconds,
     async close() {
-      isOpen = false;
-      await prepared;
-      for (const program of ready) await program.close();
+      await preparation.close();
+      await programs.close();
       await state.close();
     },
   };
 }
 
-function named(values: HostTensors, name: string): HostTensor {
-  const value = values[name];
-  if (!value) throw new Error(`training: expected a tensor ${name}, got none`);
-  return value;
+/** @throws one line if the batch is not a whole number of micro-batches, or the devices cannot share one evenly */
+function checkDivision(batch: number, microBatch: number, mesh: Mesh | undefined): void {
+  if (microBatch < 1 || batch % microBatch !== 0)
+    throw new Error(`micro-batch: expected a divisor of the batch of ${batch}, got ${microBatch}`);
+  if (mesh && microBatch % axisSize(mesh, "data") !== 0)
+    throw new Error(
+      `mesh: data=${axisSize(mesh, "data")} does not divide the ${microBatch} pairs that are computed at once`,
+    );
 }
 
-const scalar = (values: HostTensors, name: string): number => named(values, name).data[0] ?? Number.NaN;
-
-const zerosLike = (shape: readonly number[]): HostTensor =>
-  hostTensor("f32", shape, new Float32Array(shape.reduce((product, size) => product * size, 1)));
-
-function addTo(sum: HostTensor, more: HostTensor): void {
-  for (let i = 0; i < sum.data.length; i++) sum.data[i] = (sum.data[i] ?? 0) + (more.data[i] ?? 0);
+/** What goes through the encoders at once, on one device. */
+function stepShape(options: TrainerOptions): StepShape {
+  const { config, adam, batch, microBatch = batch, checkpointActivations = false, lock, patchDropout = 0 } = options;
+  return {
+    config,
+    adam,
+    batch: microBatch,
+    length: config.text.contextLength,
+    checkpointActivations,
+    ...(lock && { lock }),
+    ...(patchDropout > 0 && { patches: keptPatches(config, patchDropout) }),
+  };
 }
 
-/** Tensors [rows, width] below each other. */
-function stacked(parts: readonly HostTensor[]): HostTensor {
-  const width = parts[0]?.shape[1] ?? 0;
-  const rows = parts.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0);
-  const data = hostArray("f32", rows * width);
-  let offset = 0;
-  for (const part of parts) {
-    data.set(part.data, offset);
-    offset += part.data.length;
-  }
-  return { dtype: "f32", shape: [rows, width], data };
+/** How many rows of the logits GradCache computes at once: some micro-batches' that divide the batch. */
+function rowsAtOnce(batch: number, microBatch: number): number {
+  let found = microBatch;
+  for (let rows = microBatch; rows <= Math.min(batch, LOSS_ROWS); rows += microBatch)
+    if (batch % rows === 0) found = rows;
+  return found;
 }
 
-function rowsOf({ dtype, shape, data }: HostTensor, start: number, count: number): HostTensor {
-  const width = shape[1] ?? 0;
-  return { dtype, shape: [count, width], data: data.slice(start * width, (start + count) * width) };
+/** The programs that texts go into take any sizes of them where texts are packed. */
+function stepGraphs(shape: StepShape, packs: boolean, batch: number, lossRows: number) {
+  const ofTexts = (make: typeof stepGraph) => () => (packs ? forAnyTexts(make, shape) : make(shape));
+  return {
+    step: ofTexts(stepGraph),
+    features: ofTexts(featuresGraph),
+    loss: () => lossGraph(shape, batch, lossRows),
+    backward: ofTexts(backwardGraph),
+    apply: () => applyGraph(shape),
+  } satisfies Record<ProgramName, () => StatefulGraph>;
+}
+
+function metricsOf(results: HostTensors, parameters: readonly string[]): StepMetrics {
+  const scalar = (name: string): number => named(results, name).data[0] ?? Number.NaN;
+  const squares = named(results, "gradientSquares").data;
+  return {
+    loss: scalar("loss"),
+    accuracy: scalar("accuracy"),
+    scale: scalar("scale"),
+    gradientNorm: scalar("gradientNorm"),
+    notFinite: parameters.filter((_, i) => !Number.isFinite(squares[i])),
+  };
 }

@@ -18,7 +18,8 @@ import {
 import { type ClipConfig, initialise, parameterShapes } from "../../src/model/index.ts";
 import { stateOf, stepGraph } from "../../src/train/graphs.ts";
 import { trainingPlacements } from "../../src/train/placements.ts";
-import { createTrainer, type PairBatch, type StepMetrics } from "../../src/train/trainer.ts";
+import type { PairBatch } from "../../src/train/step-inputs.ts";
+import { createTrainer, type StepMetrics } from "../../src/train/trainer.ts";
 import { pluginPath } from "./plugin.ts";
 
 const TEXT = { contextLength: 12, vocabSize: 600, width: 64, layers: 2, heads: 4 };

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { createPjrtEngine } from "../../src/engine/pjrt/pjrt-engine.ts";
 import { initialise } from "../../src/model/index.ts";
-import { createTrainer, type PairBatch } from "../../src/train/trainer.ts";
+import type { PairBatch } from "../../src/train/step-inputs.ts";
+import { createTrainer } from "../../src/train/trainer.ts";
 import { MICRO_VIT } from "../train/micro.ts";
 import { pluginPath } from "./plugin.ts";
 

@@ -3,7 +3,8 @@
  * (GradCache), blocks that are computed again, both.
  */
 import { expect, it } from "vitest";
-import { createTrainer, type PairBatch, type TrainerOptions } from "../../src/train/trainer.ts";
+import type { PairBatch } from "../../src/train/step-inputs.ts";
+import { createTrainer, type TrainerOptions } from "../../src/train/trainer.ts";
 import type { EngineUnderTest } from "../engine/conformance/engines.ts";
 import { golden, relativeL2 } from "../model/goldens.ts";
 import { ADAM, BATCH, OFFICIAL, type OfficialModel, readBatches, readInitial } from "./golden.ts";

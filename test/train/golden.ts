@@ -4,7 +4,7 @@ import { gunzipSync } from "node:zlib";
 import { memorySource, readSafetensors } from "../../src/checkpoint/index.ts";
 import { type HostTensor, hostTensor } from "../../src/graph/index.ts";
 import type { AdamW } from "../../src/train/optimizer.ts";
-import type { PairBatch } from "../../src/train/trainer.ts";
+import type { PairBatch } from "../../src/train/step-inputs.ts";
 import { GOLDEN_CONFIGS, golden } from "../model/goldens.ts";
 
 export interface Summary {

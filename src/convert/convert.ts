@@ -1,7 +1,7 @@
 /** From any format to any other: written beside, loaded back, compared, and only then put in its place. */
 import { randomBytes } from "node:crypto";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { mkdir, readdir, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import type { Engine } from "../engine/engine.ts";
 import { bufferShapes, parameterShapes } from "../model/index.ts";
 import { type OpenPretrained, openPretrained } from "../pretrained/index.ts";
@@ -64,7 +64,7 @@ export async function convert(model: OpenPretrained, path: string, options: Conv
     signal,
   } = options;
   const place = resolve(path);
-  await refuseExisting(path, to, force);
+  await refuseExisting(path, to, force, model.files);
   const source = sourceOf(model);
   const total = [...source.shapes.values()].reduce(
     (sum, shape) => sum + shape.reduce((product, size) => product * size, dtype === "F16" && to !== "onnx" ? 2 : 4),
@@ -142,7 +142,7 @@ async function compare(model: OpenPretrained, written: string, to: Target, given
   }
 }
 
-async function refuseExisting(path: string, to: Target, force: boolean): Promise<void> {
+async function refuseExisting(path: string, to: Target, force: boolean, source: readonly string[]): Promise<void> {
   const status = await stat(path).catch(() => undefined);
   if (isFile(to) && !path.endsWith(".safetensors"))
     throw new Error(`${path}: ${to} is written as a safetensors file: the name must end in .safetensors`);
@@ -152,8 +152,13 @@ async function refuseExisting(path: string, to: Target, force: boolean): Promise
     throw new Error(
       `${path}: is a ${status.isDirectory() ? "folder" : "file"}, ${to} is written as a ${isFile(to) ? "file" : "folder"}`,
     );
+  // Replacing deletes: not the model that is converted, and only what a conversion can have made.
+  const places = [resolve(path), await realpath(path)];
+  for (const file of source)
+    for (const at of [resolve(file), await realpath(file)])
+      if (places.some((place) => at === place || at.startsWith(place + sep)))
+        throw new Error(`${path}: is what is converted: not replaced; name another place`);
   if (!status.isDirectory()) return;
-  // Replacing deletes: only what a conversion can have made.
   const other = (await readdir(path)).find((name) => !OURS.test(name));
   if (other !== undefined) throw new Error(`${path}: holds ${other}, which no conversion wrote: not replaced`);
 }

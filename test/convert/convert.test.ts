@@ -1,5 +1,5 @@
 /** Every format to every other, on small models of each kind; what comes back is the same to the bit. */
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -222,7 +222,24 @@ describe("what cannot be", () => {
     );
     expect(await failure(go(join(place, "x.onnx"), { to: "openai" }))).toMatch(/the name must end in \.safetensors$/);
     expect(await failure(go(path, { to: "hf", force: true }))).toMatch(/is a file, hf is written as a folder$/);
+    expect(await failure(go(path, { to: "clip-ts", force: true }))).toBe(
+      `${path}: is what is converted: not replaced; name another place`,
+    );
     await source.close();
+  });
+
+  test("a folder is not replaced by what is made of it, whatever it is called", async () => {
+    const { path } = await model("vit");
+    const { path: folder } = await converted(path, "hf", { verify: false });
+    const link = join(place, "link");
+    await symlink(folder, link);
+    const source = await openPretrained(folder);
+    for (const name of [folder, link])
+      expect(await failure(convert(source, name, { to: "open_clip", force: true }))).toBe(
+        `${name}: is what is converted: not replaced; name another place`,
+      );
+    await source.close();
+    expect(await readdir(folder)).toContain("model.safetensors");
   });
 
   test("a stop, and numbers too large for halves: one line, nothing left", async () => {

@@ -14,10 +14,9 @@ it("ends a process while one of libuv's threads is in a call that does not retur
     libc.func("int pause()").async(() => {});
     setTimeout(() => { process.stderr.write("the last line\\n"); endAtOnce(7); }, 100);
   `;
-  // Outside of what a test may take, so that it is killed there.
   const { status, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
     encoding: "utf8",
     timeout: 120_000,
   });
   expect([status, stderr]).toEqual([7, "the last line\n"]);
-}, 150_000);
+});

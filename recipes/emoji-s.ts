@@ -19,6 +19,8 @@ export default {
   model: CONFIGS["emoji-rn"],
   cropScale: [0.7, 1],
   interpolation: "bilinear",
+  // As the drawings are drawn.
+  background: 255,
   templates: emojiTemplates,
   batch: 128,
   steps: 1544,

@@ -10,7 +10,7 @@ import { createDownloadBar } from "./download-bar.ts";
 
 export interface StartingModel {
   /** What it decides of the recipe. */
-  readonly recipe: Pick<Recipe, "from" | "model" | "tokenizer" | "templates" | "interpolation">;
+  readonly recipe: Pick<Recipe, "from" | "model" | "tokenizer" | "templates" | "interpolation" | "background">;
   readonly tokenizer: Tokenizer;
   /** Parameters and running statistics by published name. */
   readonly weights: HostTensors;
@@ -32,11 +32,12 @@ export async function openStartingModel(name: string): Promise<StartingModel> {
       throw new Error(
         `${name}: its pixels have mean [${preprocess.mean}] and deviation [${preprocess.deviation}]; training has the official ones`,
       );
-    const { interpolation } = preprocess;
+    const { interpolation, background } = preprocess;
     return {
       recipe: {
         ...{ from: name, model: config, tokenizer: { kind: "from" }, templates },
         ...(interpolation === "bilinear" || interpolation === "bicubic" ? { interpolation } : {}),
+        ...(background !== undefined && { background }),
       },
       tokenizer,
       weights: await model.readWeights(),

@@ -49,11 +49,11 @@ export async function writeTarget(
   source: SourceModel,
   options: WriteOptions,
 ): Promise<readonly string[]> {
-  if (target === "openai") return writeOpenAi(path, source, options);
   if (target === "clip-ts") return writeClipTs(path, source, options);
-  if (target === "open_clip") return writeOpenClip(path, source, options);
-  if (target === "hf") return writeHuggingFace(path, source, options);
-  return writeOnnx(path, source, options);
+  const notes = await WRITERS[target](path, source, options);
+  const { background } = source.preprocess;
+  if (background === undefined) return notes;
+  return [...notes, `it has no field for the background of transparent pictures: lay them on gray ${background} first`];
 }
 
 async function writeOpenAi(path: string, source: SourceModel, options: WriteOptions): Promise<readonly string[]> {
@@ -198,3 +198,11 @@ function watched(tensors: readonly StreamedTensor[], { onTensor, signal }: Write
 function writeJson(path: string, json: unknown): Promise<void> {
   return writeFileAtomic(path, new TextEncoder().encode(`${JSON.stringify(json, undefined, 2)}\n`));
 }
+
+/** The formats of others. */
+const WRITERS = {
+  openai: writeOpenAi,
+  open_clip: writeOpenClip,
+  hf: writeHuggingFace,
+  onnx: writeOnnx,
+} as const satisfies Record<Exclude<Target, "clip-ts">, unknown>;

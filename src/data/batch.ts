@@ -1,4 +1,4 @@
-import { type CropScale, type DecodedImage, randomSquareCropInto } from "../image/index.ts";
+import { type CropScale, type DecodedImage, onBackground, randomSquareCropInto } from "../image/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import { permutation } from "./permutation.ts";
 import { Random } from "./random.ts";
@@ -12,6 +12,8 @@ export interface BatchOptions {
   readonly imageSize: number;
   /** Side of the random square crop as fractions of the shorter side; `[1, 1]` leaves only the position random. */
   readonly cropScale: CropScale;
+  /** Gray level that pictures are laid on. @default none: colours under transparency show, as in the official transform */
+  readonly background?: number;
   readonly batchSize: number;
   readonly seed: number;
   /** Makes only one of so many equal stretches of each batch's rows, as they would be in the whole one. @default all of it */
@@ -98,7 +100,7 @@ export function createBatchMaker(
   tokenizer: Tokenizer,
   options: BatchOptions,
 ): (step: number) => Promise<MadeBatch> {
-  const { contextLength, imageSize, cropScale } = options;
+  const { contextLength, imageSize, cropScale, background } = options;
   const bytesEach = imageSize * imageSize * 3;
 
   async function readGood(index: number, bad: BadImage[]): Promise<{ index: number; image: DecodedImage }> {
@@ -130,7 +132,8 @@ export function createBatchMaker(
       for (const row of rows) {
         const drawn = drawnAt(row);
         const { index, image } = await readGood(drawn, bad);
-        randomSquareCropInto(images, row * bytesEach, image, imageSize, cropScale, random(drawn, cropStream));
+        const picture = background === undefined ? image : onBackground(image, background);
+        randomSquareCropInto(images, row * bytesEach, picture, imageSize, cropScale, random(drawn, cropStream));
         captions[row] = source.caption(index, random(drawn, captionStream));
         indices[row] = index;
       }

@@ -169,7 +169,7 @@ async function worstMistakes(
 /** The whole picture, small. */
 export async function thumbnail(images: LabelledImages, index: number): Promise<string> {
   const small = preprocess(await pixelsOf(images, index), {
-    ...{ size: [THUMBNAIL, THUMBNAIL], resize: "longest", interpolation: "bicubic", fill: 255 },
+    ...{ size: [THUMBNAIL, THUMBNAIL], resize: "longest", interpolation: "bicubic", fill: 255, background: 255 },
     ...{ mean: [0, 0, 0], deviation: [1, 1, 1] },
   });
   return `data:image/png;base64,${Buffer.from(await encodePng(small)).toString("base64")}`;

@@ -201,14 +201,15 @@ function isDeepPng(bytes: Uint8Array): boolean {
   return header?.colourType === 0 && header.bits === 16;
 }
 
-/** What Pillow's mode leaves of the channels that the decoder gives: no transparency that is not a channel, no alpha of palettes. */
+/** What Pillow's mode makes of the channels that the decoder gives: transparency that is not a channel, or of palettes, it ignores. */
 function inItsMode(image: DecodedImage, bytes: Uint8Array): DecodedImage {
   const { alpha, ...rgb } = image;
   const png = readPngHeader(bytes);
   if (png) {
-    if (png.colourType === 3) return { ...rgb, palette: fullPalette(png.palette) };
-    if (png.bits === 1) return { ...rgb, palette: BLACK_AND_WHITE };
-    return png.colourType >= 4 ? image : rgb;
+    if (png.colourType >= 4) return image;
+    const ignored = { ...rgb, ...(alpha && { ignoredAlpha: alpha }) };
+    if (png.colourType === 3) return { ...ignored, palette: fullPalette(png.palette) };
+    return png.bits === 1 ? { ...ignored, palette: BLACK_AND_WHITE } : ignored;
   }
   if (isWebpWithoutAlpha(bytes)) return rgb;
   const tiff = readTiffHeader(bytes);

@@ -43,7 +43,11 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): DecodedImage {
   const start = frame.top * width + frame.left;
   decodeLzw(input, indices, start, width, frame.width, frame.height, (local & 64) !== 0);
   // A table that says no more than "index i is gray i" makes a gray picture.
-  return !table || isGrayRamp(table) ? grayImage(width, height, indices) : paletteImage(width, height, indices, table);
+  const image =
+    !table || isGrayRamp(table) ? grayImage(width, height, indices) : paletteImage(width, height, indices, table);
+  return transparent !== undefined && indices.includes(transparent)
+    ? { ...image, ignoredAlpha: indices.map((index) => (index === transparent ? 0 : 255)) }
+    : image;
 }
 
 function colourTable(input: Bytes, flags: number): Uint8Array {

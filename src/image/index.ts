@@ -1,3 +1,4 @@
+export { onBackground } from "./background.ts";
 export type { Interpolation } from "./coefficients.ts";
 export { type CropScale, randomSquareCrop, randomSquareCropInto } from "./crop.ts";
 export { type DecodeOptions, decodeImage, preprocessFile } from "./decode.ts";

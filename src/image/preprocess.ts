@@ -1,3 +1,4 @@
+import { onBackground } from "./background.ts";
 import type { Interpolation } from "./coefficients.ts";
 import type { DecodedImage, RgbImage } from "./rgb.ts";
 import type { Rectangle } from "./samples.ts";
@@ -19,6 +20,11 @@ export interface PreprocessConfig {
   readonly deviation: readonly [number, number, number];
   /** 0 to 255: what `longest` pads with, in the picture's own mode (for palettes an index). */
   readonly fill: number;
+  /**
+   * 0 to 255: what pictures are laid on, and made RGB of 8 bits, before anything else.
+   * @default nothing: as the official transform, which shows the colours under transparency
+   */
+  readonly background?: number;
 }
 
 /**
@@ -32,9 +38,11 @@ export function preprocess(image: DecodedImage, config: PreprocessConfig): RgbIm
     throw new Error(
       `preprocess: ${image.width} x ${image.height} pixels need ${expected} bytes of RGB, got ${image.data.length}`,
     );
-  const { target, crop, interpolation, size } = placementOf(image, config);
-  const part = resizeAndCrop(image, target.width, target.height, interpolation, crop);
-  return padded(part, size, fillOf(image, config.fill));
+  const { background, fill } = config;
+  const picture = background === undefined ? image : onBackground(image, background);
+  const { target, crop, interpolation, size } = placementOf(picture, config);
+  const part = resizeAndCrop(picture, target.width, target.height, interpolation, crop);
+  return padded(part, size, fillOf(picture, fill));
 }
 
 /** What becomes of a picture of some size. */

@@ -12,6 +12,8 @@ export interface RgbImage {
 export interface DecodedImage extends RgbImage {
   /** `[height, width]`, absent where every pixel is opaque. Colours are resampled premultiplied by it, then it is dropped. */
   readonly alpha?: Uint8Array;
+  /** `[height, width]` of transparency that is no channel (a palette's, a PNG's one colour, a GIF's index), which the official transform ignores. */
+  readonly ignoredAlpha?: Uint8Array;
   /** RGB of the indices of a palette or 1-bit picture: the official transform takes the nearest pixel instead of filtering. */
   readonly palette?: Uint8Array;
   /** `[height, width]` of a gray picture with more than 8 bits: it is resampled in these and clipped to 8 bits after it. */

@@ -22,6 +22,7 @@ const schema = z.object({
     mean: triple,
     deviation: triple.refine((all) => all.every((x) => x > 0), "expected numbers above 0"),
     fill: z.int().min(0).max(255),
+    background: z.int().min(0).max(255).exactOptional(),
   }),
   templates: z.array(z.string().includes("{}")).min(1),
   tokenizer: z.unknown().optional(),

@@ -232,11 +232,11 @@ async function openRun(folder: string, { config, activation, tokenizer }: Pretra
     throw new Error(`${folder}: the model was trained with ${run.model.activation}, asked for is ${activation}`);
   if (config) throw new Error(`${folder}: a run has its own configuration; leave the option config`);
   const { step, weights, fingerprint } = await readWeights(run);
-  const { interpolation = "bicubic", templates } = run.recipe;
+  const { interpolation = "bicubic", background, templates } = run.recipe;
   return {
     format: "clip-ts run",
     config: run.model,
-    preprocess: { ...officialPreprocess(run.model), interpolation },
+    preprocess: { ...officialPreprocess(run.model), interpolation, ...(background !== undefined && { background }) },
     tokenizer: tokenizer ?? run.tokenizer,
     tokenizerFrom: tokenizer ? "given" : "tokenizer.json of the run",
     templates,

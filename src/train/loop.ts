@@ -69,6 +69,7 @@ async function openAndTrain(run: RunFolder, options: TrainOptions): Promise<Trai
     contextLength: model.text.contextLength,
     imageSize: model.imageSize,
     cropScale: recipe.cropScale,
+    ...(recipe.background !== undefined && { background: recipe.background }),
     batchSize: microBatch,
     ...(engine.rows && { part: engine.rows }),
     seed: recipe.seed,

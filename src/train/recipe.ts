@@ -39,6 +39,11 @@ export interface Recipe {
   readonly cropScale: readonly [min: number, max: number];
   /** How whole pictures are resized when the model is used. @default "bicubic", as the published models */
   readonly interpolation?: "bicubic" | "bilinear";
+  /**
+   * Gray level, 255 being white, that pictures are laid on, in training as in use: what is transparent shows it.
+   * @default as the published models, which see the colours under transparency, often black, and most 16-bit pictures as white
+   */
+  readonly background?: number;
   /** Prompts that read like the captions, `{}` being the label: what the model classifies with unless told otherwise. */
   readonly templates: readonly string[];
   /** Pairs that the loss sees at once. */
@@ -81,6 +86,7 @@ export const DEFAULT_RECIPE: Omit<Recipe, "name" | "source"> = {
   tokenizer: { kind: "trained", vocabSize: 4096 },
   model: CONFIGS["emoji-rn"],
   cropScale: [0.7, 1],
+  background: 255,
   templates: ["{}"],
   batch: 128,
   steps: 2000,
@@ -140,6 +146,7 @@ const recipeSchema: z.ZodType<Recipe> = z.strictObject({
   model: clipConfigSchema,
   cropScale: z.tuple([positive.max(1), positive.max(1)]),
   interpolation: z.enum(["bicubic", "bilinear"]).exactOptional(),
+  background: z.int().min(0).max(255).exactOptional(),
   templates: z.array(z.string().includes("{}", "expected {} where the label goes")).min(1),
   batch: whole,
   microBatch: whole.exactOptional(),

@@ -140,12 +140,14 @@ describe("there and back", () => {
       mean: [0.5, 0.5, 0.5],
       interpolation: "bilinear",
     } as const;
-    const own = { ...source, preprocess, templates: ["an emoji of {}"] };
+    const laid = { ...preprocess, background: 255 };
+    const own = { ...source, preprocess: laid, templates: ["an emoji of {}"] };
     for (const to of ["clip-ts", "hf"] as const) {
       const out = join(place, to === "hf" ? "own-hf" : "own-out.safetensors");
-      expect((await convert(own, out, { to, engine })).notes).toEqual([]);
+      const { notes } = await convert(own, out, { to, engine });
+      expect(notes).toEqual(to === "hf" ? [expect.stringContaining("the background of transparent pictures")] : []);
       const back = await openPretrained(out);
-      expect(back.preprocess).toEqual(preprocess);
+      expect(back.preprocess).toEqual(to === "hf" ? preprocess : laid);
       expect(back.tokenizer?.encode("a cat, 2 dogs!")).toEqual(tokenizer.encode("a cat, 2 dogs!"));
       if (to === "clip-ts") expect(back.templates).toEqual(["an emoji of {}"]);
       await back.close();

@@ -94,6 +94,31 @@ describe("batches", () => {
     expect(again).toEqual(order.map((step) => wanted[step]));
   });
 
+  test("show the background through transparent pictures, as if these were laid on it before", async () => {
+    for (let i = 0; i < 5; i++) {
+      const { width, height, data } = noise(24, 30, i);
+      const holes = Uint8Array.from({ length: width * height }, (_, at) => (at % 7 < 3 ? 0 : 255));
+      const clear = sharp(data, { raw: { width, height, channels: 3 } }).joinChannel(Buffer.from(holes), {
+        raw: { width, height, channels: 1 },
+      });
+      const bytes = await clear.png().toBuffer();
+      writeFileSync(join(folder, `clear${i}.png`), bytes);
+      await sharp(bytes)
+        .flatten({ background: "#fff" })
+        .png()
+        .toFile(join(folder, `laid${i}.png`));
+    }
+    for (const kind of ["clear", "laid"])
+      writeFileSync(
+        join(folder, `${kind}.csv`),
+        `image,caption${[0, 1, 2, 3, 4].map((i) => `\n${kind}${i}.png,one`).join("")}`,
+      );
+    const wanted = await digests(optionsFor("laid.csv"), [0, 1]);
+    for (const workers of [0, 1])
+      expect(await digests(optionsFor("clear.csv", { background: 255, workers }), [0, 1])).toEqual(wanted);
+    expect(await digests(optionsFor("clear.csv"), [0, 1])).not.toEqual(wanted);
+  });
+
   test("have the tokens that are foreseen for them, where their pictures can be read; in parts, too", async () => {
     for (const part of [undefined, { index: 1, of: 5 }]) {
       const loader = await createLoader(optionsFor("several.csv", part && { part }));

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readSafetensors, writeSafetensors } from "../../src/checkpoint/index.ts";
 import { CLIP } from "../../src/clip.ts";
@@ -175,6 +176,26 @@ describe("a run", () => {
     );
     expect(await checkpointSteps(run.folder)).toEqual([4]);
     expect(await trained(await openRunFolder(run.folder))).toMatchObject({ finished: true, step: 12 });
+  });
+
+  it("with a background sees transparent pictures as if they were laid on it", async () => {
+    const drawing = sharp({ create: { width: 24, height: 24, channels: 4, background: "#d22" } }).extend({
+      ...{ top: 4, bottom: 4, left: 4, right: 4, background: "#0000" },
+    });
+    const [clear, laid] = [join(place, "clear.png"), join(place, "laid.png")];
+    await drawing.png().toFile(clear);
+    await sharp(clear).flatten({ background: "#fff" }).png().toFile(laid);
+    for (const [background, isSame] of [
+      [{ background: 255 }, true],
+      [{}, false],
+    ] as const) {
+      const run = await newRun({ steps: 1, ...background });
+      await trained(run);
+      const clip = await CLIP.load(run.folder, { engine });
+      const [one, other] = await clip.encodeImage([clear, laid]);
+      expect(JSON.stringify(one) === JSON.stringify(other)).toBe(isSame);
+      await clip.close();
+    }
   });
 
   it("never writes a checkpoint with a number that is not finite", async () => {

@@ -1,6 +1,6 @@
 /** Pictures under the typographic attack. */
 import { Random } from "../../data/index.ts";
-import { preprocess, type RgbImage } from "../../image/index.ts";
+import { type DecodedImage, type PreprocessConfig, preprocess, type RgbImage } from "../../image/index.ts";
 import type { EvalContext } from "../evaluator.ts";
 import { changed } from "../tasks/labelled-images.ts";
 import type { LabelledImages } from "../tasks/task.ts";
@@ -29,9 +29,9 @@ export function writtenClasses(labels: Int32Array, classNames: readonly string[]
 }
 
 /** As the model sees it, so that no word is cut off. */
-export const fitted = (image: RgbImage, size: number): RgbImage =>
+export const fitted = (image: DecodedImage, size: number, { background }: PreprocessConfig): RgbImage =>
   preprocess(image, {
-    ...{ size, resize: "shortest", interpolation: "bicubic", fill: 0 },
+    ...{ size, resize: "shortest", interpolation: "bicubic", fill: 0, ...(background !== undefined && { background }) },
     ...{ mean: [0, 0, 0], deviation: [1, 1, 1] },
   });
 
@@ -58,6 +58,11 @@ export function variantImages(
   const size = clip.config.imageSize;
   const change = { version: VERSION, typographic: variant, size, seed, classNames };
   return changed(images, change, `${images.name}, ${variant}`, (image, index) =>
-    attacked(variant, fitted(image, size), classNames[words[index] ?? 0] ?? "", new Random(seed, index)),
+    attacked(
+      variant,
+      fitted(image, size, clip.preprocess),
+      classNames[words[index] ?? 0] ?? "",
+      new Random(seed, index),
+    ),
   );
 }

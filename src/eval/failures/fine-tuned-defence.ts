@@ -41,7 +41,8 @@ export async function defenceTraining(context: EvalContext): Promise<readonly { 
   for (const index of chosen) {
     signal?.throwIfAborted();
     const image = await pixelsOf(images, index).catch(() => undefined);
-    if (image) kept.push({ label: images.labels[index] ?? 0, image: fitted(image, clip.config.imageSize) });
+    if (image)
+      kept.push({ label: images.labels[index] ?? 0, image: fitted(image, clip.config.imageSize, clip.preprocess) });
   }
   return kept;
 }

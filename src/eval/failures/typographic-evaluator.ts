@@ -307,7 +307,7 @@ async function fooledPictures(
   });
   const pictures = taken.slice(0, SHOWN).map(async ({ picture, label, written, features }) => {
     const name = classNames[written] ?? "";
-    const image = fitted(await pixelsOf(images, picture), Math.min(96, clip.config.imageSize));
+    const image = fitted(await pixelsOf(images, picture), Math.min(96, clip.config.imageSize), clip.preprocess);
     const png = Buffer.from(await encodePng(await attacked("word", image, name, new Random(seed, picture))));
     const cosines = weights.map((weight) => weight.reduce((sum, x, i) => sum + x * (features.word[i] ?? 0), 0));
     const highest = Math.max(...cosines);

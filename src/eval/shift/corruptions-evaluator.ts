@@ -1,4 +1,4 @@
-import { preprocess, type RgbImage } from "../../image/index.ts";
+import { type DecodedImage, preprocess, type RgbImage } from "../../image/index.ts";
 import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import { classWeights } from "../class-weights.ts";
 import type { EvalContext, Evaluator } from "../evaluator.ts";
@@ -40,7 +40,9 @@ export const evaluateCorruptions: Evaluator = async (context) => {
   const side = corruptedSide(clip.config.imageSize);
   const table = tableFor(side);
   const weights = await classWeights(clip, classNames, templates, context.cache);
-  const small = (image: RgbImage): RgbImage => preprocess(image, { ...ENLARGED, size: side });
+  const { background } = clip.preprocess;
+  const small = (image: DecodedImage): RgbImage =>
+    preprocess(image, { ...ENLARGED, size: side, ...(background !== undefined && { background }) });
 
   const total = 1 + CORRUPTIONS.length * SEVERITIES.length;
   let done = 0;

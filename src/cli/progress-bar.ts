@@ -15,18 +15,21 @@ export interface ProgressBar {
 /** How far training is, on stderr. */
 export function createProgressBar(out: NodeJS.WriteStream = process.stderr): ProgressBar {
   const status = createStatusLine(out, true);
-  let loss: number | undefined;
-  let speed: number | undefined;
+  let loss = 0;
+  let secondsPerPair = 0;
+  let shown = 0;
   return {
     show(line, total) {
-      loss = smoothed(loss, line.loss);
-      speed = 1 / smoothed(speed === undefined ? undefined : 1 / speed, 1 / line.pairsPerSecond);
+      loss = smoothed(loss, line.loss, shown);
+      // The first step waits for the compiler and the first pictures: it says nothing about the others.
+      if (shown > 0) secondsPerPair = smoothed(secondsPerPair, 1 / line.pairsPerSecond, shown - 1);
+      shown++;
       if (line.step < total && !status.isDue()) return;
+      const left = duration((total - line.step) * line.batch * secondsPerPair);
       const text = [
         `${line.step}/${total}`,
         `loss ${loss.toFixed(3)}`,
-        `${Math.round(speed)} pairs/s`,
-        `${duration(((total - line.step) * line.batch) / speed)} left`,
+        ...(secondsPerPair > 0 ? [`${Math.round(1 / secondsPerPair)} pairs/s`, `${left} left`] : []),
         `lr ${line.learningRate.toExponential(1)}`,
         `scale ${line.scale.toFixed(1)}`,
       ].join("  ");
@@ -35,8 +38,9 @@ export function createProgressBar(out: NodeJS.WriteStream = process.stderr): Pro
     note: (text) => status.isDue() && status.show(text),
     end: status.end,
   };
+}
 
-  function smoothed(before: number | undefined, now: number): number {
-    return before === undefined ? now : before + WEIGHT * (now - before);
-  }
+/** @param count how many came before: until they are twenty or so, all weigh the same */
+function smoothed(before: number, now: number, count: number): number {
+  return before + Math.max(WEIGHT, 1 / (count + 1)) * (now - before);
 }

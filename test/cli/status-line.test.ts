@@ -34,9 +34,34 @@ describe("a line about what goes on", () => {
     [40, SEEN.slice(0, 39)],
     [0, `[===================     ] ${SEEN}`], // a terminal that does not know its width
   ])("is never wider than a terminal of %s columns", (columns, text) => {
-    const { stream, written } = screen(columns);
-    createProgressBar(stream).show(metrics(1200), 1544);
-    expect(written).toEqual([`\r${text}\x1b[K`]);
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const { stream, written } = screen(columns);
+      const bar = createProgressBar(stream);
+      bar.show(metrics(1199), 1544);
+      vi.advanceTimersByTime(200);
+      bar.show(metrics(1200), 1544);
+      expect(written.at(-1)).toBe(`\r${text}\x1b[K`);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("says nothing of time before the second step, and lets the first, which compiles, count for nothing", () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    try {
+      const { stream, written } = screen(120);
+      const bar = createProgressBar(stream);
+      for (const [i, pairsPerSecond] of [13, 600, 300].entries()) {
+        bar.show({ ...metrics(i + 1), pairsPerSecond }, 1544);
+        vi.advanceTimersByTime(200);
+      }
+      expect(written[0]).toContain("1/1544  loss 4.500  lr 1.0e-3");
+      expect(written[1]).toContain("  600 pairs/s  5:29 left  "); // 1,542 steps of 128 pairs
+      expect(written[2]).toContain("  400 pairs/s  8:13 left  "); // 256 pairs took 0.64 s
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("cuts no character into halves", () => {

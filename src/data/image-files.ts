@@ -3,7 +3,8 @@ import type { PairSource } from "./source.ts";
 
 /** A picture on disk and what is said of it. */
 export interface CaptionedFile {
-  readonly path: string;
+  /** Undefined if it is not there. */
+  readonly path: string | undefined;
   /** What messages call it. */
   readonly label: string;
   readonly captions: readonly string[];
@@ -21,11 +22,12 @@ export function imageFilesSource(name: string, files: readonly CaptionedFile[], 
     length: files.length,
     image: (index) => {
       const { path, label } = at(index);
+      if (path === undefined) return Promise.reject(new Error(`${label}: is not there`));
       return decodeImage(path, { name: label, ...(maxPixels === undefined ? {} : { maxPixels }) });
     },
     caption: (index, random) => random.pick(at(index).captions),
     captions: (index) => at(index).captions,
-    file: (index) => at(index).path,
+    file: (index) => at(index).path ?? at(index).label,
     describe: (index) => at(index).label,
   };
 }

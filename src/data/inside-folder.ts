@@ -1,5 +1,8 @@
 import { lstatSync, realpathSync, statSync } from "node:fs";
-import { dirname, isAbsolute, join, relative, sep, win32 } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep, win32 } from "node:path";
+
+/** Nothing is wrong with the name, but there is no such file. */
+export class NotThere extends Error {}
 
 /**
  * Finds files that a table names, and none outside the folder: a table from elsewhere must not make a training run read
@@ -20,15 +23,17 @@ export function openFolder(folder: string): (file: string) => string {
   };
   const isFolderInside = new Map<string, boolean>();
 
-  /** The whole path of a file given relative to the folder. @throws what is wrong with it, without saying where it stands. */
+  /**
+   * The whole path of a file given relative to the folder, or as a whole path into it.
+   * @throws what is wrong with it, without saying where it stands: `NotThere` if only the file is missing.
+   */
   return (file) => {
     const name = JSON.stringify(file);
     if (file === "" || file.includes("\0")) throw new Error(`expected the path of a file, got ${name}`);
-    if (isAbsolute(file) || win32.isAbsolute(file) || /^[a-z]:/i.test(file)) {
-      throw new Error(`expected a path relative to ${folder}, got the absolute ${name}`);
-    }
-    if (file.split(/[\\/]/).includes("..")) throw new Error(`expected a path inside ${folder}, got ${name}`);
-    const path = join(root, file);
+    const way = isAbsolute(file) ? relative(resolve(folder), file) : file;
+    if (isAbsolute(way) || win32.isAbsolute(way) || /^[a-z]:/i.test(way) || way.split(/[\\/]/).includes(".."))
+      throw new Error(`expected a path inside ${folder}, got ${name}`);
+    const path = join(root, way);
     try {
       const parent = dirname(path);
       let inside = isFolderInside.get(parent);
@@ -41,8 +46,9 @@ export function openFolder(folder: string): (file: string) => string {
       if (inside && stats.isSymbolicLink() && isInside(realpathSync(path)) && statSync(path).isFile()) return path;
       if (inside && stats.isDirectory()) throw new Error("EISDIR");
     } catch (error) {
-      const reason = error instanceof Error && error.message === "EISDIR" ? "is a folder, not a file" : "is not there";
-      throw new Error(`${name} ${reason}, looked for in ${folder}`);
+      if (error instanceof Error && error.message === "EISDIR")
+        throw new Error(`${name} is a folder, not a file, looked for in ${folder}`);
+      throw new NotThere(`${name} is not there, looked for in ${folder}`);
     }
     throw new Error(`${name} leads out of ${folder} or is no plain file`);
   };

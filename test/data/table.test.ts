@@ -1,4 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -72,6 +73,19 @@ describe("tables that are right", () => {
     expect([0, 1, 2].map((i) => captionsOf(source, i))).toEqual([["one"], ["three", "two"], ["four"]]);
   });
 
+  test("a picture that is not there, among others, is a pair that cannot be read", async () => {
+    const source = await open("t.csv", "image,caption\na.png,one\nno.png,two\nup/no.png,three\n");
+    expect([source.length, source.caption(1, new Random(0))]).toEqual([3, "two"]);
+    await expect(source.image(1)).rejects.toThrow(/^no\.png \(t\.csv line 3\): is not there$/);
+    writeFileSync(join(outside, "no.png"), "secret");
+    await expect(source.image(2)).rejects.toThrow(/^up\/no\.png \(t\.csv line 4\): is not there$/);
+  });
+
+  test("whole paths into the folder", async () => {
+    const source = await open("t.csv", `image,caption\n${join(folder, "sub", "c.png")},one\n`);
+    expect(source.file?.(0)).toBe(await realpath(join(folder, "sub", "c.png")));
+  });
+
   test("a table elsewhere, with the pictures' folder given", async () => {
     const table = join(outside, "elsewhere.csv");
     writeFileSync(table, "image,caption\nsub/c.png,see\n");
@@ -104,7 +118,7 @@ describe("tables that are wrong are refused in one line with the place", () => {
     ],
     ["too few cells", "x.csv", "image,caption\na.png\n", "x.csv: Invalid Record Length: expect 2, got 1 on line 2"],
     ["an open quote", "x.csv", 'image,caption\na.png,"oops\n', "x.csv: Quote Not Closed"],
-    ["no such picture", "x.csv", "image,caption\na.png,b\nno.png,c\n", 'x.csv: line 3: "no.png" is not there'],
+    ["none of the pictures", "x.csv", "image,caption\nno.png,c\nx.png,d", 'x.csv: line 2: "no.png" is not there'],
     ["a folder as a picture", "x.csv", "image,caption\nsub,b\n", 'x.csv: line 2: "sub" is a folder, not a file'],
     ["no JSON", "x.jsonl", '{"image":"a.png","caption":"b"}\n{"image":\n', "x.jsonl: line 2: expected JSON: "],
     ["a list as a row", "x.jsonl", "[1]\n", "x.jsonl: line 1: expected an object, got a list"],
@@ -161,6 +175,9 @@ describe("pictures outside the folder are refused", () => {
     "sub/../a.png",
     "..\\secret.png",
     "/etc/passwd",
+    join(outside, "secret.png"),
+    join(folder, "..", "secret.png"),
+    join(folder, "up", "secret.png"),
     "C:\\x.png",
     "leak.png",
     "up/secret.png",

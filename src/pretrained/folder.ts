@@ -17,6 +17,8 @@ export interface Place {
   readonly config: string | undefined;
   /** Weights, or their index; undefined for a run, which has its own rules, and where there are none. */
   readonly weights: string | undefined;
+  /** Of a run's checkpoint. @default the latest */
+  readonly step?: number;
 }
 
 /** @throws one line with the names that would do, if a folder has a configuration but no weights */
@@ -51,7 +53,7 @@ export async function placeOf(path: string): Promise<Place> {
   if (stats.isFile()) return ofFile(path);
   // Opening a pipe would wait for whoever writes into it.
   if (!stats.isDirectory()) throw new Error(`${path}: is neither a file nor a folder`);
-  if (await isRun(path)) return { kind: "run", folder: path, config: join(path, "config.json"), weights: undefined };
+  if (await isRun(path)) return ofRun(path);
   const [openClip, huggingFace] = [await ofFolder(path, "open_clip"), await ofFolder(path, "hugging-face")];
   // Many folders have both; the one without its weights is not meant.
   const found = [openClip, huggingFace].find((place) => place?.weights !== undefined) ?? openClip ?? huggingFace;
@@ -66,9 +68,11 @@ export async function placeOf(path: string): Promise<Place> {
   );
 }
 
-/** A file alone, or the weights of the folder that it stands in, whose configuration then counts. */
+/** A file alone, or the weights of the folder or the run that it stands in, whose configuration then counts. */
 async function ofFile(path: string): Promise<Place> {
   const folder = dirname(path);
+  const step = basename(folder) === "checkpoints" ? /^step-(\d+)\.safetensors$/.exec(basename(path))?.[1] : undefined;
+  if (step !== undefined && (await isRun(dirname(folder)))) return { ...ofRun(dirname(folder)), step: Number(step) };
   for (const kind of ["open_clip", "hugging-face"] as const)
     if (WEIGHTS[kind].some((name) => name === basename(path)) && (await isConfigured(folder, kind)))
       return { kind, folder, config: join(folder, CONFIG[kind]), weights: path };
@@ -87,6 +91,13 @@ async function isConfigured(folder: string, kind: Kind): Promise<boolean> {
   if (!existsSync(path)) return false;
   return kind === "open_clip" || z.looseObject({ model_type: z.string() }).safeParse(await readJson(path)).success;
 }
+
+const ofRun = (folder: string): Place => ({
+  kind: "run",
+  folder,
+  config: join(folder, "config.json"),
+  weights: undefined,
+});
 
 /** A run says so in its configuration. */
 async function isRun(folder: string): Promise<boolean> {

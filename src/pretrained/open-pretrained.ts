@@ -92,7 +92,7 @@ export async function openPretrained(path: string, options: PretrainedOptions = 
 
 async function openAsTrained(path: string, options: PretrainedOptions): Promise<OpenPretrained> {
   const place = await placeOf(path);
-  if (place.kind === "run") return openRun(place.folder, options);
+  if (place.kind === "run") return openRun(place, options);
   const said = place.config === undefined ? undefined : await readConfig(place, place.config);
   const { file, paths } = await openWeights(weightsOf(place));
   try {
@@ -224,14 +224,17 @@ function outsiders({ tensors: { outside, prefix } }: ModelFile): Guess[] {
   return [{ what: "only a part of the file is read", why, uncertain: true }];
 }
 
-/** The latest checkpoint of a training run. */
-async function openRun(folder: string, { config, activation, tokenizer }: PretrainedOptions): Promise<OpenPretrained> {
+/** A checkpoint of a training run. */
+async function openRun(
+  { folder, step: wanted }: Place,
+  { config, activation, tokenizer }: PretrainedOptions,
+): Promise<OpenPretrained> {
   const { checkpointPath, openRunFolder, readWeights } = await import("../train/run-folder.ts");
   const run = await openRunFolder(folder);
   if (activation && activation !== run.model.activation)
     throw new Error(`${folder}: the model was trained with ${run.model.activation}, asked for is ${activation}`);
   if (config) throw new Error(`${folder}: a run has its own configuration; leave the option config`);
-  const { step, weights, fingerprint } = await readWeights(run);
+  const { step, weights, fingerprint } = await readWeights(run, wanted);
   const { interpolation = "bicubic", background, templates } = run.recipe;
   return {
     format: "clip-ts run",

@@ -1,16 +1,16 @@
 /**
  * A training run on disk:
  *
- *     runs/<name>/config.json                  recipe, architecture, versions
+ *     runs/<name>/config.json                  recipe, and from where its paths are; architecture, versions
  *                 tokenizer.json
  *                 metrics.jsonl                one line a step
  *                 checkpoints/step-N.safetensors
  *                 report.html
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rm, rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { z } from "zod";
 import {
   type BoxFile,
@@ -32,6 +32,7 @@ import type { NodeGroup } from "../nodes/index.ts";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
 import { finite } from "./pieces.ts";
 import { checkRecipe, type Recipe } from "./recipe.ts";
+import { recipeFrom } from "./recipe-paths.ts";
 import { packageVersion } from "./version.ts";
 
 const FORMAT = "clip-ts/run";
@@ -99,7 +100,10 @@ export async function createRunFolder(
     await onDisk(folder, async () => {
       await mkdir(checkpointsPath(folder), { recursive: true });
       await writeFileAtomic(tokenizerPath(folder), json(tokenizer.toJSON()));
-      await writeFileAtomic(configPath(folder), json({ format: FORMAT, version: VERSION, versions, recipe, model }));
+      // From the run to where it was started: both may be moved together, and the run goes on from anywhere.
+      const paths = relative(realpathSync(folder), process.cwd());
+      const config = { format: FORMAT, version: VERSION, versions, paths, recipe, model };
+      await writeFileAtomic(configPath(folder), json(config));
     });
     const run = { folder, recipe, model, tokenizer };
     if (initial) await saveCheckpoint(run, 0, initial);
@@ -127,14 +131,16 @@ export async function openRunFolder(folder: string): Promise<RunFolder> {
   const { version } = checked(head, raw, path);
   if (version !== VERSION)
     throw new Error(`${folder}: a run folder of format version ${version}; this clip-ts reads version ${VERSION}`);
-  const body = z.looseObject({ recipe: z.unknown(), model: clipConfigSchema });
-  const { recipe, model } = checked(body, raw, path);
+  // Runs of before do not say where their paths begin: in the current folder.
+  const body = z.looseObject({ paths: z.string().exactOptional(), recipe: z.unknown(), model: clipConfigSchema });
+  const { paths, recipe, model } = checked(body, raw, path);
   const tokenizer = await readTokenizer(tokenizerPath(folder));
   if (tokenizer.vocabSize !== model.text.vocabSize)
     throw new Error(
       `${tokenizerPath(folder)}: has ${tokenizer.vocabSize} ids, the model in ${path} expects ${model.text.vocabSize}`,
     );
-  return { folder, recipe: checkRecipe(recipe, `${path}: recipe`), model, tokenizer };
+  const start = paths === undefined ? "." : resolve(realpathSync(folder), paths);
+  return { folder, recipe: recipeFrom(checkRecipe(recipe, `${path}: recipe`), start), model, tokenizer };
 }
 
 export async function readTokenizer(path: string): Promise<Tokenizer> {
@@ -218,9 +224,9 @@ export interface Weights {
   readonly fingerprint: string;
 }
 
-/** What the latest checkpoint holds of the model. @throws one line if there is none */
-export async function readWeights(run: RunFolder): Promise<Weights> {
-  const step = (await checkpointSteps(run.folder)).at(-1);
+/** What a checkpoint holds of the model. @param wanted its step @default the latest @throws one line if there is none */
+export async function readWeights(run: RunFolder, wanted?: number): Promise<Weights> {
+  const step = wanted ?? (await checkpointSteps(run.folder)).at(-1);
   if (step === undefined) throw new Error(`${run.folder}: has no checkpoint yet`);
   const path = checkpointFile(run.folder, step);
   const shapes = { ...parameterShapes(run.model), ...bufferShapes(run.model) };

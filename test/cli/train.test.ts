@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -112,6 +112,28 @@ describe("clip-ts train", () => {
     const same = (name: string): boolean => Buffer.compare(bytesOf(old, name), bytesOf(tuned, name)) === 0;
     expect(same("visual.proj")).toBe(true);
     expect(same("text_projection")).toBe(false);
+  });
+
+  it("finds its data from any folder, and where run and data were moved together", async () => {
+    const project = join(place, "project");
+    await drawPairs(join(project, "pairs"));
+    await writeFile(join(project, "own.json"), JSON.stringify(microRecipe("pairs/pairs.csv", { steps: 1 })));
+    const from = (cwd: string, ...args: string[]) => start(["train", ...args, "--threads", "1"], "", cwd).outcome;
+    expect(await from(project, "own.json", "--out", "runs/own")).toMatchObject({ status: 0 });
+    await rename(project, join(place, "moved"));
+    expect(await from(join(place, "pairs"), "--resume", "../moved/runs/own")).toMatchObject({ status: 0 });
+    // A recipe's paths are from where it stands.
+    expect(await from(join(place, "pairs"), "../moved/own.json", "--out", "../beside")).toMatchObject({ status: 0 });
+    // Runs of before did not keep from where their paths are: from the current folder.
+    const config = join(place, "moved", "runs", "own", "config.json");
+    const { paths, ...before } = JSON.parse(await readFile(config, "utf8"));
+    expect(paths).toBe("../..");
+    await writeFile(config, JSON.stringify(before));
+    expect(await from(join(place, "moved"), "--resume", "runs/own")).toMatchObject({ status: 0 });
+    expect(await from(join(place, "pairs"), "--resume", "../moved/runs/own")).toMatchObject({
+      status: 1,
+      err: expect.stringContaining("pairs/pairs.csv: there is no such file"),
+    });
   });
 
   const refusals: readonly (readonly [what: string, args: () => readonly string[], says: RegExp])[] = [

@@ -198,6 +198,23 @@ describe("a run", () => {
     }
   });
 
+  it("is a model at each of its checkpoints", async () => {
+    const run = await newRun();
+    await trained(run);
+    const scales: number[] = [];
+    for (const path of [checkpointPath(run.folder, 8), checkpointPath(run.folder, 12), run.folder]) {
+      const clip = await CLIP.load(path, { engine });
+      expect(clip.tokenizer.vocabSize).toBe(run.model.text.vocabSize);
+      expect(clip.templates).toEqual(run.recipe.templates);
+      scales.push(clip.logitScale);
+      await clip.close();
+    }
+    // A line has the scale that its step began with.
+    expect(scales[0]).toBeCloseTo((await readMetrics(run.folder))[8]?.scale ?? Number.NaN, 4);
+    expect(scales[1]).toBe(scales[2]);
+    expect(scales[0]).not.toBe(scales[1]);
+  });
+
   it("never writes a checkpoint with a number that is not finite", async () => {
     const run = await newRun();
     const spoilt = { a: hostTensor("f32", [2], [1, 2]), b: hostTensor("f32", [2], [1, Number.POSITIVE_INFINITY]) };

@@ -1,11 +1,14 @@
 /** Several processes that train together: keys that all see, places where all wait for each other, and the end of all if one dies. */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import type { NodesOptions, NodesPort, NodesReply, NodesRequest } from "./protocol.ts";
+import type { NodesHeard, NodesOptions, NodesPort, NodesReply, NodesRequest } from "./protocol.ts";
 
 export interface NodeGroup {
   readonly node: number;
   readonly nodes: number;
-  /** Rejects with one line when another node dies or fails, or cannot be reached; never resolves. */
+  /**
+   * Rejects with one line when another node dies or fails, or cannot be reached; never resolves. Where this thread is blocked for longer than a node may be silent,
+   * as in starting a collective with one that is gone, the process is killed.
+   */
   readonly lost: Promise<never>;
   /** @throws one line if the key holds something else already */
   put(key: string, value: Uint8Array): Promise<void>;
@@ -55,8 +58,10 @@ export async function joinNodes(options: NodesOptions): Promise<NodeGroup> {
   await new Promise<void>((resolve, reject) => {
     worker.on("message", (reply: NodesReply) => {
       if (reply.kind === "joined") resolve();
-      else if (reply.kind === "lost") end(reply.reason);
-      else {
+      else if (reply.kind === "lost") {
+        worker.postMessage({ kind: "heard" } satisfies NodesHeard);
+        end(reply.reason);
+      } else {
         const question = questions.get(reply.id);
         questions.delete(reply.id);
         if (reply.kind === "failure") question?.reject(new Error(reply.message));

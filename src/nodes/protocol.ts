@@ -34,6 +34,11 @@ export interface NodesPort {
   readonly flag: Int32Array;
 }
 
+/** The main thread knows that a node is lost. */
+export interface NodesHeard {
+  readonly kind: "heard";
+}
+
 export type NodesReply =
   | { readonly kind: "joined" }
   | { readonly kind: "lost"; readonly reason: string }

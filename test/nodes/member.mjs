@@ -21,6 +21,7 @@ try {
       if (order === "put") await group.put(key, Buffer.from(value));
       if (order === "get") say(`got ${Buffer.from(await group.get(key, 10_000))}`);
       if (order === "barrier") await group.barrier(key);
+      if (order === "block") say("blocks");
       if (order === "block") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(key));
       if (order === "ask") say(`got ${blocking(group, key)}`);
       say(`done ${order}`);

@@ -70,11 +70,20 @@ describe("two processes", () => {
     expect(await Promise.all([zero.ended, one.ended])).toEqual([0, 0]);
   });
 
+  it("end, even where the main thread is blocked and cannot hear that the other one died", async () => {
+    const [zero, one] = await pair();
+    one.tell("block 600000");
+    expect(await one.heard()).toBe("blocks");
+    zero.child.kill("SIGKILL");
+    const signal = await new Promise((resolve) => one.child.on("exit", (_, by) => resolve(by)));
+    expect(signal).toBe("SIGKILL");
+  });
+
   it("stay in touch while one's main thread is blocked for longer than the silence that is allowed", async () => {
     const [zero, one] = await pair();
     one.tell("block 4000");
     zero.tell("block 4000");
-    for (const each of [zero, one]) expect(await each.heard()).toBe("done block");
+    for (const said of ["blocks", "done block"]) for (const each of [zero, one]) expect(await each.heard()).toBe(said);
     for (const each of [zero, one]) each.tell("leave");
     expect(await Promise.all([zero.ended, one.ended])).toEqual([0, 0]);
   });

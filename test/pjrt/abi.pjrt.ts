@@ -11,7 +11,7 @@ const lengthOf = (fields: Fields): number =>
 
 it("knows of each function all fields that the plugin knows", async () => {
   const native = await loadNative();
-  const plugin = await loadPlugin(pluginPath());
+  const plugin = await loadPlugin(pluginPath(), ["/nowhere/libcufft.so.11"]); // missed by programs that need it alone
   const api = native.callPlain(native.symbol(native.open(pluginPath()), "GetPjrtApi") ?? 0n) ?? 0n;
   const functions = Object.entries(FUNCTIONS).filter(([name]) => !name.startsWith("Error_")); // those return no error
   const lengths = functions.map(([name, { slot, fields }]) => {

@@ -3,8 +3,8 @@ import { type Fields, type Kind, SIZES, type Value, type Values } from "./abi.ts
 
 type Koffi = typeof import("koffi")["default"];
 
-/** Dynamic linker flags of Linux and macOS. */
-const [RTLD_NOW, RTLD_GLOBAL] = [2, process.platform === "darwin" ? 8 : 0x100];
+/** A dynamic linker's flag, of Linux and macOS. */
+const RTLD_NOW = 2;
 
 /** F_SETFD, of Linux and macOS. */
 const SET_DESCRIPTOR_FLAGS = 2;
@@ -29,7 +29,7 @@ export interface Native {
   bytes(address: bigint, length: number): Uint8Array<ArrayBuffer>;
   text(address: bigint, length: number): string;
   /** @throws the linker's message */
-  open(path: string, forAll?: boolean): bigint;
+  open(path: string): bigint;
   symbol(library: bigint, name: string): bigint | null;
   function(address: bigint): NativeFunction;
   /** Calls a function without arguments that returns a pointer. */
@@ -84,8 +84,8 @@ function nativeOf(koffi: Koffi): Native {
     address: (array) => koffi.address(array),
     bytes,
     text: (address, length) => Buffer.from(bytes(address, length)).toString(),
-    open: (path, forAll = false) => {
-      const library = dlopen(path, forAll ? RTLD_NOW | RTLD_GLOBAL : RTLD_NOW);
+    open: (path) => {
+      const library = dlopen(path, RTLD_NOW);
       if (!library) throw new Error(dlerror() ?? `${path}: cannot be opened`);
       return library;
     },

@@ -40,7 +40,7 @@ const plugins = new Map<string, Promise<Plugin>>();
 
 /**
  * Opens a plugin, once a process and path.
- * @param preload libraries that it needs, opened before it by their full paths
+ * @param preload libraries that it looks for by name when it needs them, opened before it by their full paths
  * @throws one line: what is missing, or what the linker says
  */
 export function loadPlugin(path: string, preload: readonly string[] = []): Promise<Plugin> {
@@ -49,7 +49,7 @@ export function loadPlugin(path: string, preload: readonly string[] = []): Promi
     loadNative().then((native) => {
       // XLA's log goes to stderr, and has a line for every client otherwise.
       process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
-      for (const library of preload) native.open(library, true);
+      for (const library of preload) openIfPossible(native, library);
       const plugin = new Plugin(native, path);
       if (/cpu/i.test(basename(path)) && plugin.version[1] >= PATIENT_SINCE) {
         const flags = Object.entries(PATIENCE).map(([name, value]) => `--${name}=${value}`);
@@ -223,6 +223,13 @@ export class Plugin {
     if (free) free.push(struct as unknown as Struct<FieldsOf<FunctionName>>);
     else this.#free.set(name, [struct as unknown as Struct<FieldsOf<FunctionName>>]);
   }
+}
+
+/** As JAX does: most programs need few of NVIDIA's libraries, and the plugin says which it misses. */
+function openIfPossible(native: Native, library: string): void {
+  try {
+    native.open(library);
+  } catch {}
 }
 
 function opened(native: Native, path: string): bigint {

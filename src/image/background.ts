@@ -1,8 +1,9 @@
 import type { DecodedImage, RgbImage } from "./rgb.ts";
 
 /**
- * A picture as a viewer shows it on a gray level: what is transparent lets it through, 16 bits are scaled down to 8. For models
- * that were not trained behind Pillow, in whose conversion the colours under transparency appear and most 16-bit pictures are white.
+ * A picture as a viewer shows it on a gray level, but for the EXIF rotation: what is transparent lets the level through, 16 bits are scaled
+ * down to 8. For models that were not trained behind Pillow, in whose conversion the colours under transparency appear and most 16-bit
+ * pictures are white.
  */
 export function onBackground(image: DecodedImage, level: number): RgbImage {
   const { width, height, alpha = image.ignoredAlpha, deep } = image;

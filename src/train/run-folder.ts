@@ -109,7 +109,7 @@ export async function createRunFolder(
     if (initial) await saveCheckpoint(run, 0, initial);
     return run;
   } catch (error) {
-    await removeIfUnused(folder);
+    await removeIfUnused(folder).catch(() => {}); // where nothing can be made, nothing can be removed
     throw error;
   }
 }
@@ -326,6 +326,8 @@ export async function onDisk<T>(path: string, write: () => Promise<T>): Promise<
     if (code === "ENOSPC" || code === "EDQUOT") throw new Error(`${path}: cannot be written: the disk is full`);
     if (code === "EACCES" || code === "EROFS" || code === "EPERM")
       throw new Error(`${path}: cannot be written: no permission`);
+    if (code === "ENOTDIR" || code === "EEXIST")
+      throw new Error(`${path}: cannot be written: a file is where a folder should be`);
     if (code === "ENOENT") throw new Error(`${path}: cannot be written: there is no such folder`);
     throw error;
   }

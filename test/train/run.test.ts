@@ -239,6 +239,10 @@ describe("a run folder", () => {
       `${run.folder}: holds a run already; go on with it (clip-ts train --resume ${run.folder}) or name another`,
     );
     expect(await message(createRunFolder(join(place, "pairs"), run.recipe, run.tokenizer))).toContain("is not empty");
+    for (const path of [table, join(table, "run")])
+      expect(await message(createRunFolder(path, run.recipe, run.tokenizer))).toBe(
+        `${path}: cannot be written: a file is where a folder should be`,
+      );
   });
 
   it("of another version, or with damaged files, is refused in one line", async () => {

@@ -33,11 +33,6 @@ export interface Connection {
   fail(reason: string): Promise<void>;
 }
 
-interface Question {
-  readonly resolve: (answer: Frame) => void;
-  readonly reject: (error: Error) => void;
-}
-
 /** @throws one line: why the coordinator refuses, or that there is none */
 export async function joinCoordinator(options: ConnectionOptions): Promise<Connection> {
   const { host, port, startMs } = options;
@@ -72,17 +67,14 @@ function connected(host: string, port: number): Promise<Socket> {
 }
 
 function joined(socket: Socket, options: ConnectionOptions): Promise<Connection> {
-  const { node, nodes, token, silenceMs, agreement, onLost } = options;
-  const questions = new Map<number, Question>();
-  const mine = nonce();
-  const what = bytesOf(`${node} ${nodes} ${agreement}`);
+  const { silenceMs, onLost } = options;
   const reader = frameReader(MOST_FRAME);
-  let challenge: Uint8Array | undefined;
+  const questions = questionsOn(socket);
+  const greet = greeting(socket, options);
   let greeted = false;
   let ending = false;
   let lost: string | undefined;
   let heard = performance.now();
-  let last = 0;
 
   return new Promise<Connection>((resolve, reject) => {
     const lose = (reason: string): void => {
@@ -90,82 +82,39 @@ function joined(socket: Socket, options: ConnectionOptions): Promise<Connection>
       lost = reason;
       clearInterval(beats);
       socket.destroy();
-      for (const { reject: unanswered } of questions.values()) unanswered(new Error(reason));
-      questions.clear();
+      questions.end(reason);
       if (greeted && !ending) onLost(reason);
       else reject(new Error(reason));
     };
-    const ask = (kind: FrameKind, ...fields: readonly Uint8Array[]): Promise<Frame> =>
-      new Promise((answered, failed) => {
-        if (lost !== undefined) throw new Error(lost);
-        last = (last + 1) % 2 ** 32;
-        socket.write(encodeFrame({ kind, id: last, fields }));
-        questions.set(last, { resolve: answered, reject: failed });
-      });
-    const beat = (): void => {
+    const beats = setInterval(() => {
       if (performance.now() - heard > silenceMs)
         lose(`node 0 is gone: nothing was heard of it for ${Math.round(silenceMs / 1000)} s`);
-      else if (greeted) ask("beat").catch(() => {});
-    };
-    const beats = setInterval(beat, silenceMs / 5);
+      else if (greeted) questions.ask("beat").catch(() => {});
+    }, silenceMs / 5);
 
-    const granted = (answer: Frame): Frame => {
-      if (answer.kind === "denied") throw new Error(`nodes: ${textOf(answer.fields[0])}`);
-      return answer;
-    };
     const connection: Connection = {
-      put: async (key, value) => {
-        const name = bytesOf(key);
-        if (name.length > MOST_KEY || value.length > MOST_VALUE)
-          throw new Error(`nodes: a key of ${name.length} and a value of ${value.length} bytes are more than fit`);
-        granted(await ask("put", name, value));
-      },
-      get: async (key, timeoutMs) => {
-        const { kind, fields } = granted(await ask("get", bytesOf(key), bytesOf(String(Math.max(0, timeoutMs)))));
-        return kind === "value" ? fields[0] : undefined;
-      },
-      barrier: async (name) => void granted(await ask("barrier", bytesOf(name))),
+      ...requests(questions.ask),
       leave: async () => {
         ending = true;
-        await ask("leave").catch(() => {}); // a coordinator that went first needs no goodbye
+        await questions.ask("leave").catch(() => {}); // a coordinator that went first needs no goodbye
         lose("this node has left");
       },
       fail: async (reason) => {
         ending = true;
-        if (lost === undefined)
-          await new Promise<void>((written) => {
-            const frame = encodeFrame({ kind: "failed", id: 0, fields: [bytesOf(reason.slice(0, 500))] });
-            socket.end(frame, written);
-            socket.once("close", () => written());
-          });
+        if (lost === undefined) await sayFailed(socket, reason);
         lose(reason);
       },
     };
 
-    /** Until the token is proved on both sides. @throws one line about what no coordinator says */
-    const greet = ({ kind, fields: [first = new Uint8Array()] }: Frame): void => {
-      if (kind === "challenge" && !challenge && first.length === NONCE) {
-        challenge = first;
-        const shown = proof(token, "client", challenge, mine, what);
-        socket.write(encodeFrame({ kind: "hello", id: 0, fields: [mine, shown, what] }));
-        return;
-      }
-      if (kind !== "welcome" || !challenge) throw new Error(`it answers with a frame ${kind}`);
-      if (!proves(first, proof(token, "server", mine, challenge, what)))
-        throw new Refusal("it does not know the token itself");
-      greeted = true;
-      resolve(connection);
-    };
+    /** @throws one line about what no coordinator says, a Refusal where it refuses */
     const take = (frame: Frame): void => {
-      const { kind, id, fields } = frame;
+      const { kind, fields } = frame;
       if (kind === "refused") throw new Refusal(textOf(fields[0]));
       if (kind === "failed") lose(textOf(fields[0]));
-      else if (!greeted) greet(frame);
-      else {
-        const question = questions.get(id);
-        if (!question) throw new Error(`it answers a question ${id} that was not asked`);
-        questions.delete(id);
-        question.resolve(frame);
+      else if (greeted) questions.answer(frame);
+      else if (greet(frame)) {
+        greeted = true;
+        resolve(connection);
       }
     };
     socket.on("data", (chunk) => {
@@ -179,5 +128,88 @@ function joined(socket: Socket, options: ConnectionOptions): Promise<Connection>
     });
     socket.on("error", () => {}); // "close" follows
     socket.on("close", () => lose(greeted ? "node 0 is gone: its connection broke" : "it hung up"));
+  });
+}
+
+type Ask = (kind: FrameKind, ...fields: readonly Uint8Array[]) => Promise<Frame>;
+
+/** Questions that are asked on a connection, and their answers, which come in any order. */
+function questionsOn(socket: Socket) {
+  const open = new Map<
+    number,
+    { readonly resolve: (answer: Frame) => void; readonly reject: (error: Error) => void }
+  >();
+  let last = 0;
+  let ended: string | undefined;
+  const ask: Ask = (kind, ...fields) =>
+    new Promise((resolve, reject) => {
+      if (ended !== undefined) throw new Error(ended);
+      last = (last + 1) % 2 ** 32;
+      socket.write(encodeFrame({ kind, id: last, fields }));
+      open.set(last, { resolve, reject });
+    });
+  return {
+    ask,
+    answer(frame: Frame): void {
+      const question = open.get(frame.id);
+      if (!question) throw new Error(`it answers a question ${frame.id} that was not asked`);
+      open.delete(frame.id);
+      question.resolve(frame);
+    },
+    /** Nobody answers any more. */
+    end(reason: string): void {
+      ended = reason;
+      for (const { reject } of open.values()) reject(new Error(reason));
+      open.clear();
+    },
+  };
+}
+
+/** Shows the coordinator that this node knows the token. What it returns takes its frames, and tells when it has shown the same. */
+function greeting(socket: Socket, { node, nodes, token, agreement }: ConnectionOptions): (frame: Frame) => boolean {
+  const mine = nonce();
+  const what = bytesOf(`${node} ${nodes} ${agreement}`);
+  let challenge: Uint8Array | undefined;
+  return ({ kind, fields: [first = new Uint8Array()] }) => {
+    if (kind === "challenge" && !challenge && first.length === NONCE) {
+      challenge = first;
+      const shown = proof(token, "client", challenge, mine, what);
+      socket.write(encodeFrame({ kind: "hello", id: 0, fields: [mine, shown, what] }));
+      return false;
+    }
+    if (kind !== "welcome" || !challenge) throw new Error(`it answers with a frame ${kind}`);
+    if (!proves(first, proof(token, "server", mine, challenge, what)))
+      throw new Refusal("it does not know the token itself");
+    return true;
+  };
+}
+
+function requests(ask: Ask): Pick<Connection, "put" | "get" | "barrier"> {
+  const granted = async (...question: Parameters<Ask>): Promise<Frame> => {
+    const answer = await ask(...question);
+    if (answer.kind === "denied") throw new Error(`nodes: ${textOf(answer.fields[0])}`);
+    return answer;
+  };
+  return {
+    put: async (key, value) => {
+      const name = bytesOf(key);
+      if (name.length > MOST_KEY || value.length > MOST_VALUE)
+        throw new Error(`nodes: a key of ${name.length} and a value of ${value.length} bytes are more than fit`);
+      await granted("put", name, value);
+    },
+    get: async (key, timeoutMs) => {
+      const { kind, fields } = await granted("get", bytesOf(key), bytesOf(String(Math.max(0, timeoutMs))));
+      return kind === "value" ? fields[0] : undefined;
+    },
+    barrier: async (name) => void (await granted("barrier", bytesOf(name))),
+  };
+}
+
+/** Waits until it is on its way: nothing is answered to it. */
+function sayFailed(socket: Socket, reason: string): Promise<void> {
+  return new Promise((written) => {
+    const frame = encodeFrame({ kind: "failed", id: 0, fields: [bytesOf(reason.slice(0, 500))] });
+    socket.end(frame, written);
+    socket.once("close", () => written());
   });
 }

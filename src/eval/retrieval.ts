@@ -33,6 +33,18 @@ interface Block {
   readonly at: { readonly t0: number; readonly t1: number; readonly i0: number; readonly i1: number };
 }
 
+/** What the right answers score: nothing else need be known of them to tell what comes before. */
+interface RightAnswers {
+  /** [texts]: the number of each text's picture. */
+  readonly owners: Int32Array;
+  /** [texts]: with its picture. */
+  readonly textScores: Float64Array;
+  /** [pictures]: the text of it that scores highest; -1 where it has none. */
+  readonly bestTexts: Int32Array;
+  /** [pictures]: with that text; infinite where there is none, since nothing comes before it. */
+  readonly imageScores: Float64Array;
+}
+
 /** Scores of unit vectors that differ by less may come out in either order in single precision. */
 const NEAR = 4e-6;
 
@@ -51,100 +63,104 @@ export async function retrievalRanks(
   const { width } = texts;
   if (images.width !== width) throw new Error(`retrieval: texts have ${width} numbers each, pictures ${images.width}`);
   if (owners.length !== texts.count) throw new Error(`retrieval: ${texts.count} texts have ${owners.length} owners`);
-  const textScores = new Float64Array(texts.count);
-  const imageScores = new Float64Array(images.count).fill(Number.NEGATIVE_INFINITY);
-  const bestText = new Int32Array(images.count).fill(-1);
-  await scoreOwn();
-  // Nothing comes before the best text of a picture that has none.
-  for (const [image, text] of bestText.entries()) if (text < 0) imageScores[image] = Number.POSITIVE_INFINITY;
-
-  const textToImage = new Int32Array(texts.count);
-  const imageToText = bestText.map((text) => (text < 0 ? -1 : 0));
+  const right = await rightAnswers(texts, images, owners, block);
+  const ranks: Ranks = {
+    textToImage: new Int32Array(texts.count),
+    imageToText: right.bestTexts.map((text) => (text < 0 ? -1 : 0)),
+  };
   const total = texts.count * images.count;
   let done = 0;
+  const multiplied = async (one: Block) => ({ ...one, scores: await products(one.rows, one.columns, width) });
   // While a block is counted, the next one is multiplied.
-  for await (const { scores, rows, columns, at } of mapAhead(blocks(), 2, scored)) {
+  for await (const { scores, ...one } of mapAhead(blocksOf(texts, images, block), 2, multiplied)) {
     signal?.throwIfAborted();
-    count(scores, rows, columns, at);
-    done += (at.t1 - at.t0) * (at.i1 - at.i0);
+    countBefore(ranks, scores, one, width, right);
+    done += (one.at.t1 - one.at.t0) * (one.at.i1 - one.at.i0);
     onProgress?.(done, total);
   }
-  return { textToImage, imageToText };
+  return ranks;
+}
 
-  async function* blocks(): AsyncGenerator<Block> {
-    for (let t0 = 0; t0 < texts.count; t0 += block) {
-      const t1 = Math.min(texts.count, t0 + block);
-      const rows = await texts.read(t0, t1);
-      for (let i0 = 0; i0 < images.count; i0 += block) {
-        const i1 = Math.min(images.count, i0 + block);
-        yield { rows, columns: await images.read(i0, i1), at: { t0, t1, i0, i1 } };
+/** @throws one line if a text belongs to a picture that there is not */
+async function rightAnswers(
+  texts: FeatureMatrix,
+  images: FeatureMatrix,
+  owners: Int32Array,
+  block: number,
+): Promise<RightAnswers> {
+  const textScores = new Float64Array(texts.count);
+  const imageScores = new Float64Array(images.count).fill(Number.NEGATIVE_INFINITY);
+  const bestTexts = new Int32Array(images.count).fill(-1);
+  for (let t0 = 0; t0 < texts.count; t0 += block) {
+    const t1 = Math.min(texts.count, t0 + block);
+    const rows = await texts.read(t0, t1);
+    let from = -1;
+    let columns: Float32Array = new Float32Array(0);
+    // Texts mostly come in their pictures' order, so that a few blocks of pictures are read once each.
+    const order = Array.from({ length: t1 - t0 }, (_, i) => t0 + i).sort(
+      (a, b) => (owners[a] ?? 0) - (owners[b] ?? 0) || a - b,
+    );
+    for (const text of order) {
+      const image = owners[text] ?? -1;
+      if (!(image >= 0 && image < images.count))
+        throw new Error(`retrieval: text ${text} belongs to picture ${image}, there are ${images.count}`);
+      const start = image - (image % block);
+      if (start !== from) {
+        columns = await images.read(start, Math.min(images.count, start + block));
+        from = start;
+      }
+      const score = exact(rows, text - t0, columns, image - start, texts.width);
+      textScores[text] = score;
+      if (score > (imageScores[image] ?? 0) || (score === imageScores[image] && text < (bestTexts[image] ?? 0))) {
+        imageScores[image] = score;
+        bestTexts[image] = text;
       }
     }
   }
+  for (const [image, text] of bestTexts.entries()) if (text < 0) imageScores[image] = Number.POSITIVE_INFINITY;
+  return { owners, textScores, bestTexts, imageScores };
+}
 
-  async function scored(one: Block): Promise<Block & { readonly scores: Float32Array }> {
-    return { ...one, scores: await products(one.rows, one.columns, width) };
-  }
-
-  /** Scores of what belongs together, and which text of each picture is its best. */
-  async function scoreOwn(): Promise<void> {
-    for (let t0 = 0; t0 < texts.count; t0 += block) {
-      const t1 = Math.min(texts.count, t0 + block);
-      const rows = await texts.read(t0, t1);
-      let from = -1;
-      let some: Float32Array = new Float32Array(0);
-      // Texts mostly come in their pictures' order, so that a few blocks of pictures are read once each.
-      const order = Array.from({ length: t1 - t0 }, (_, i) => t0 + i).sort(
-        (a, b) => (owners[a] ?? 0) - (owners[b] ?? 0) || a - b,
-      );
-      for (const text of order) {
-        const image = owners[text] ?? -1;
-        if (!(image >= 0 && image < images.count))
-          throw new Error(`retrieval: text ${text} belongs to picture ${image}, there are ${images.count}`);
-        const start = image - (image % block);
-        if (start !== from) {
-          some = await images.read(start, Math.min(images.count, start + block));
-          from = start;
-        }
-        const score = exact(rows, text - t0, some, image - start, width);
-        textScores[text] = score;
-        if (score > (imageScores[image] ?? 0) || (score === imageScores[image] && text < (bestText[image] ?? 0))) {
-          imageScores[image] = score;
-          bestText[image] = text;
-        }
-      }
+async function* blocksOf(texts: FeatureMatrix, images: FeatureMatrix, block: number): AsyncGenerator<Block> {
+  for (let t0 = 0; t0 < texts.count; t0 += block) {
+    const t1 = Math.min(texts.count, t0 + block);
+    const rows = await texts.read(t0, t1);
+    for (let i0 = 0; i0 < images.count; i0 += block) {
+      const i1 = Math.min(images.count, i0 + block);
+      yield { rows, columns: await images.read(i0, i1), at: { t0, t1, i0, i1 } };
     }
   }
+}
 
-  /** What of a block of scores comes before the right answers of its texts and of its pictures. */
-  function count(
-    scores: Float32Array,
-    rows: Float32Array,
-    columns: Float32Array,
-    { t0, t1, i0, i1 }: Block["at"],
-  ): void {
-    const across = i1 - i0;
-    for (let text = t0; text < t1; text++) {
-      const own = textScores[text] ?? 0;
-      const owner = owners[text] ?? -1;
-      const at = (text - t0) * across;
-      let before = 0;
-      for (let image = i0; image < i1; image++) {
-        const score = scores[at + image - i0] ?? 0;
-        const best = imageScores[image] ?? 0;
-        if (Math.abs(score - own) < NEAR || Math.abs(score - best) < NEAR) {
-          const precise = exact(rows, text - t0, columns, image - i0, width);
-          if (image !== owner && (precise > own || (precise === own && image < owner))) before++;
-          const first = bestText[image] ?? -1;
-          if (text !== first && (precise > best || (precise === best && text < first)))
-            imageToText[image] = (imageToText[image] ?? 0) + 1;
-        } else {
-          if (score > own) before++;
-          if (score > best) imageToText[image] = (imageToText[image] ?? 0) + 1;
-        }
+/** Adds to the ranks what of a block of scores comes before the right answers of its texts and of its pictures. */
+function countBefore(
+  { textToImage, imageToText }: Ranks,
+  scores: Float32Array,
+  { rows, columns, at: { t0, t1, i0, i1 } }: Block,
+  width: number,
+  { owners, textScores, bestTexts, imageScores }: RightAnswers,
+): void {
+  const across = i1 - i0;
+  for (let text = t0; text < t1; text++) {
+    const own = textScores[text] ?? 0;
+    const owner = owners[text] ?? -1;
+    const row = (text - t0) * across;
+    let before = 0;
+    for (let image = i0; image < i1; image++) {
+      const score = scores[row + image - i0] ?? 0;
+      const best = imageScores[image] ?? 0;
+      if (Math.abs(score - own) < NEAR || Math.abs(score - best) < NEAR) {
+        const precise = exact(rows, text - t0, columns, image - i0, width);
+        if (image !== owner && (precise > own || (precise === own && image < owner))) before++;
+        const first = bestTexts[image] ?? -1;
+        if (text !== first && (precise > best || (precise === best && text < first)))
+          imageToText[image] = (imageToText[image] ?? 0) + 1;
+      } else {
+        if (score > own) before++;
+        if (score > best) imageToText[image] = (imageToText[image] ?? 0) + 1;
       }
-      textToImage[text] = (textToImage[text] ?? 0) + before;
     }
+    textToImage[text] = (textToImage[text] ?? 0) + before;
   }
 }
 

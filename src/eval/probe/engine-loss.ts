@@ -41,101 +41,139 @@ const NOISE = 3e-7;
 const AHEAD = 2;
 
 /** A linear classifier's arithmetic on an engine. The engine stays open. */
-export function onEngine(engine: Engine, options: EngineArithmeticOptions = {}): LinearArithmetic {
-  const { residentBytes = 2 ** 31 } = options;
-  const programs = new Map<string, Promise<Program>>();
-  const compiled = (graph: () => Graph, key: string): Promise<Program> => {
-    const known = programs.get(key);
-    if (known) return known;
-    const program = engine.compile(graph(), { state: ["features", "labels"] });
-    program.catch(() => programs.delete(key));
-    programs.set(key, program);
-    return program;
-  };
-  const blockFor = (classes: number): number =>
-    options.block ?? Math.max(64, Math.min(4096, Math.floor(BLOCK_LOGITS / classes)));
-
-  async function loss(data: LabelledRows, classes: number): Promise<SoftmaxLoss> {
-    checkLabels(data, classes);
-    const { count, width } = data.rows;
-    const size = blockFor(classes);
-    const starts = Array.from({ length: Math.ceil(count / size) }, (_, i) => i * size);
-    const link = data.several ? "sigmoid" : "softmax";
-    const load = async (start: number): Promise<State> => {
-      const rows = Math.min(size, count - start);
-      const features = hostTensor("f32", [rows, width], await data.rows.read(start, start + rows));
-      const several = data.several?.subarray(start * classes, (start + rows) * classes);
-      const labels = several
-        ? hostTensor("f32", [rows, classes], Float32Array.from(several))
-        : hostTensor("i32", [rows], data.labels.slice(start, start + rows));
-      return engine.createState({ features, labels });
-    };
-    const resident = 4 * count * width <= residentBytes ? await Promise.all(starts.map(load)) : undefined;
-    const run = async (start: number, index: number, at: HostTensors): Promise<HostTensors> => {
-      const rows = Math.min(size, count - start);
-      const key = `${link} ${rows} ${width} ${classes}`;
-      const program = await compiled(() => lossGraph(rows, width, classes, link), key);
-      const held = resident?.[index];
-      if (held) return program.run(at, held);
-      const state = await load(start);
-      try {
-        return await program.run(at, state);
-      } finally {
-        await state.close();
-      }
-    };
-    return {
-      ...{ rows: count, classes, width, noise: NOISE, link },
-      evaluate: async (weights, gradient) => {
-        const at = parametersOf(weights, width, classes);
-        gradient.fill(0);
-        let total = 0;
-        for await (const out of mapAhead(starts.entries(), AHEAD, ([index, start]) => run(start, index, at))) {
-          total += out.loss?.data[0] ?? Number.NaN;
-          addTo(gradient, 0, out.weight?.data);
-          addTo(gradient, classes * width, out.bias?.data);
-        }
-        return total;
-      },
-      close: async () => {
-        for (const state of resident ?? []) await state.close();
-      },
-    };
-  }
-
-  async function scores(rows: FeatureMatrix, weights: Float64Array, classes: number): Promise<Float32Array> {
-    const size = blockFor(classes);
-    const at = parametersOf(weights, rows.width, classes);
-    const all = new Float32Array(rows.count * classes);
-    const starts = Array.from({ length: Math.ceil(rows.count / size) }, (_, i) => i * size);
-    const run = async (start: number) => {
-      const count = Math.min(size, rows.count - start);
-      const program = await compiled(
-        () => scoresGraph(count, rows.width, classes),
-        `scores ${count} ${rows.width} ${classes}`,
-      );
-      const state = await engine.createState({
-        features: hostTensor("f32", [count, rows.width], await rows.read(start, start + count)),
-      });
-      try {
-        return { start, logits: (await program.run(at, state)).logits };
-      } finally {
-        await state.close();
-      }
-    };
-    for await (const { start, logits } of mapAhead(starts, AHEAD, run)) all.set(logits?.data ?? [], start * classes);
-    return all;
-  }
-
+export function onEngine(
+  engine: Engine,
+  { block, residentBytes = 2 ** 31 }: EngineArithmeticOptions = {},
+): LinearArithmetic {
+  const blocks = createBlocks(engine, block);
   return {
     name: engine.name,
-    loss,
-    scores,
-    close: async () => {
+    loss: (data, classes) => lossOf(blocks, data, classes, residentBytes),
+    scores: (rows, weights, classes) => scoresOf(blocks, rows, weights, classes),
+    close: blocks.close,
+  };
+}
+
+/** Consecutive rows that are computed at once. */
+interface Block {
+  readonly index: number;
+  readonly start: number;
+  readonly rows: number;
+}
+
+/** Rows in blocks, and programs for blocks on an engine. */
+interface Blocks {
+  of(count: number, classes: number): Block[];
+  compiled(key: string, graph: () => Graph): Promise<Program>;
+  hold(rows: HostTensors): Promise<State>;
+  /** A run with rows that are not held. */
+  run(program: Program, parameters: HostTensors, rows: HostTensors): Promise<HostTensors>;
+  close(): Promise<void>;
+}
+
+function createBlocks(engine: Engine, block: number | undefined): Blocks {
+  const programs = new Map<string, Promise<Program>>();
+  const hold = (rows: HostTensors): Promise<State> => engine.createState(rows);
+  return {
+    hold,
+    of(count, classes) {
+      const size = block ?? Math.max(64, Math.min(4096, Math.floor(BLOCK_LOGITS / classes)));
+      return Array.from({ length: Math.ceil(count / size) }, (_, index) => {
+        const start = index * size;
+        return { index, start, rows: Math.min(size, count - start) };
+      });
+    },
+    compiled(key, graph) {
+      const known = programs.get(key);
+      if (known) return known;
+      const program = engine.compile(graph(), { state: ["features", "labels"] });
+      program.catch(() => programs.delete(key));
+      programs.set(key, program);
+      return program;
+    },
+    async run(program, parameters, rows) {
+      const state = await hold(rows);
+      try {
+        return await program.run(parameters, state);
+      } finally {
+        await state.close();
+      }
+    },
+    async close() {
       for (const program of programs.values()) await (await program).close();
       programs.clear();
     },
   };
+}
+
+async function lossOf(
+  blocks: Blocks,
+  data: LabelledRows,
+  classes: number,
+  residentBytes: number,
+): Promise<SoftmaxLoss> {
+  checkLabels(data, classes);
+  const { count, width } = data.rows;
+  const link = data.several ? "sigmoid" : "softmax";
+  const all = blocks.of(count, classes);
+  const load = async (block: Block): Promise<State> => blocks.hold(await examples(data, classes, block));
+  const resident = 4 * count * width <= residentBytes ? await Promise.all(all.map(load)) : undefined;
+  const run = async (block: Block, parameters: HostTensors): Promise<HostTensors> => {
+    const { index, rows } = block;
+    const key = `${link} ${rows} ${width} ${classes}`;
+    const program = await blocks.compiled(key, () => lossGraph(rows, width, classes, link));
+    const held = resident?.[index];
+    if (held) return program.run(parameters, held);
+    return blocks.run(program, parameters, await examples(data, classes, block));
+  };
+  return {
+    ...{ rows: count, classes, width, noise: NOISE, link },
+    evaluate: async (weights, gradient) => {
+      const parameters = parametersOf(weights, width, classes);
+      gradient.fill(0);
+      let total = 0;
+      for await (const out of mapAhead(all, AHEAD, (block) => run(block, parameters))) {
+        total += out.loss?.data[0] ?? Number.NaN;
+        addTo(gradient, 0, out.weight?.data);
+        addTo(gradient, classes * width, out.bias?.data);
+      }
+      return total;
+    },
+    close: async () => {
+      for (const state of resident ?? []) await state.close();
+    },
+  };
+}
+
+async function scoresOf(
+  blocks: Blocks,
+  rows: FeatureMatrix,
+  weights: Float64Array,
+  classes: number,
+): Promise<Float32Array> {
+  const { width } = rows;
+  const parameters = parametersOf(weights, width, classes);
+  const scores = new Float32Array(rows.count * classes);
+  const run = async ({ start, rows: count }: Block) => {
+    const program = await blocks.compiled(`scores ${count} ${width} ${classes}`, () =>
+      scoresGraph(count, width, classes),
+    );
+    const features = hostTensor("f32", [count, width], await rows.read(start, start + count));
+    return { start, logits: (await blocks.run(program, parameters, { features })).logits };
+  };
+  for await (const { start, logits } of mapAhead(blocks.of(rows.count, classes), AHEAD, run))
+    scores.set(logits?.data ?? [], start * classes);
+  return scores;
+}
+
+/** The rows of a block with what they are. */
+async function examples(data: LabelledRows, classes: number, { start, rows }: Block): Promise<HostTensors> {
+  const features = hostTensor("f32", [rows, data.rows.width], await data.rows.read(start, start + rows));
+  const several = data.several?.subarray(start * classes, (start + rows) * classes);
+  const labels = several
+    ? hostTensor("f32", [rows, classes], Float32Array.from(several))
+    : hostTensor("i32", [rows], data.labels.slice(start, start + rows));
+  return { features, labels };
 }
 
 /** Products of rows, width and classes from which an engine is quicker than this thread. */

@@ -44,8 +44,11 @@ export async function readText(path: string, most = LARGEST): Promise<string> {
   }
 }
 
-/** @throws one line that names the file, the first field that is wrong, and what is wrong with it */
-export function checked<Output>(schema: z.ZodType<Output>, value: unknown, path: string): Output {
+/**
+ * @param name what a message begins with: the file, and what it should be
+ * @throws one line that says the first field that is wrong, and what is wrong with it
+ */
+export function checked<Output>(schema: z.ZodType<Output>, value: unknown, name: string): Output {
   const { data, error } = schema.safeParse(value);
   if (!error) return data;
   const [issue] = error.issues;
@@ -53,7 +56,7 @@ export function checked<Output>(schema: z.ZodType<Output>, value: unknown, path:
   const message = (issue?.message ?? "is wrong")
     .replace(/^Invalid input: (.*), received undefined$/, "is missing, $1")
     .replace(/^Invalid input: /, "");
-  throw new Error(`${path}: ${field ? `${field}: ` : ""}${message}`);
+  throw new Error(`${name}: ${field ? `${field}: ` : ""}${message}`);
 }
 
 const lineOf = (error: unknown): string =>

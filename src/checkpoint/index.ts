@@ -1,6 +1,7 @@
 export { writeFileAtomic } from "./atomic-write.ts";
 export { type BytesSource, fileSource, memorySource } from "./bytes-source.ts";
 export { checkShapes, inferConfig } from "./infer-config.ts";
+export { readMetadata } from "./metadata.ts";
 export {
   type ConfigSource,
   type ModelFile,

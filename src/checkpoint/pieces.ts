@@ -21,7 +21,9 @@ import {
   paste,
   wholePiece,
 } from "../graph/index.ts";
+import { checked } from "../json-file.ts";
 import { writeFileAtomic } from "./atomic-write.ts";
+import { readMetadata } from "./metadata.ts";
 import { quote } from "./quote.ts";
 import { openSafetensors } from "./safetensors.ts";
 import { streamSafetensors } from "./safetensors-stream.ts";
@@ -197,19 +199,13 @@ async function readManifest(path: string): Promise<z.infer<typeof manifestSchema
   const { size } = await stat(path);
   if (size > LARGEST_MANIFEST)
     throw new Error(`${path}: a manifest of ${size} bytes, expected at most ${LARGEST_MANIFEST}`);
-  return named(path, async () => valid(manifestSchema, JSON.parse(await readFile(path, "utf8"))));
-}
-
-function valid<T>(schema: z.ZodType<T>, value: unknown): T {
-  const { data, error } = schema.safeParse(value);
-  if (data !== undefined) return data;
-  const issue = error?.issues[0];
-  throw new Error(`${issue?.path.join(".")}: ${issue?.message.replace(/^Invalid input: /, "")}`);
+  return named(path, async () => checked(manifestSchema, JSON.parse(await readFile(path, "utf8")), path));
 }
 
 /** @throws one line that names the piece that is not described, or described otherwise than another of its tensor */
 function addPieces(file: BoxFile, tensors: Map<string, Assembled>): void {
-  const table = new Map(Object.entries(valid(piecesSchema, JSON.parse(file.metadata.get(PIECES_KEY) ?? "null"))));
+  const said = readMetadata(file.metadata, PIECES_KEY, piecesSchema, (pieces) => pieces) ?? {};
+  const table = new Map(Object.entries(said));
   if (table.size !== file.tensors.size)
     throw new Error(`${PIECES_KEY} describes ${table.size} pieces, there are ${file.tensors.size}`);
   for (const [key, { dtype, shape: box }] of file.tensors) {

@@ -1,6 +1,7 @@
 /** A model's configuration in a file's metadata: written by us, read from anyone. */
 import { z } from "zod";
 import { type ClipConfig, checkConfig } from "../model/index.ts";
+import { readMetadata } from "./metadata.ts";
 
 /** The key in the metadata. */
 export const CONFIG_KEY = "clip-ts.config";
@@ -60,25 +61,9 @@ export const clipConfigSchema = z.strictObject({
   logitBias: flag,
 }) satisfies z.ZodType<ClipConfig>;
 
-/** The configuration in a file's metadata, if there is one; throws an error of one line if it is none that can be. */
-export function storedConfig(metadata: ReadonlyMap<string, string>): ClipConfig | undefined {
-  const text = metadata.get(CONFIG_KEY);
-  if (text === undefined) return undefined;
-  const fail = (what: string): never => {
-    throw new Error(`metadata ${CONFIG_KEY}: ${what}`);
-  };
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return fail("not JSON");
-  }
-  const { data, error } = clipConfigSchema.safeParse(json);
-  if (!data) return fail(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`)[0] ?? "wrong");
-  try {
-    checkConfig(data);
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
-  return data;
-}
+/** The configuration in a file's metadata, if there is one. @throws one line if it is none that can be */
+export const storedConfig = (metadata: ReadonlyMap<string, string>): ClipConfig | undefined =>
+  readMetadata(metadata, CONFIG_KEY, clipConfigSchema, (config) => {
+    checkConfig(config);
+    return config;
+  });

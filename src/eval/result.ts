@@ -1,7 +1,7 @@
 /** What every evaluation returns: figures with their intervals, all that it takes to make them again, and what a report draws. */
 import { z } from "zod";
 import { writeFileAtomic } from "../checkpoint/index.ts";
-import { readJson } from "../json-file.ts";
+import { checked, readJson } from "../json-file.ts";
 
 export const EVAL_KINDS = [
   "zero-shot",
@@ -261,8 +261,5 @@ export async function writeResults(path: string, results: readonly EvalResult[])
 
 /** @throws one line that names the file and what is wrong with it */
 export async function readResults(path: string): Promise<readonly EvalResult[]> {
-  const read = resultFile.safeParse(await readJson(path, MAX_BYTES));
-  if (read.success) return read.data.results;
-  const [issue] = read.error.issues;
-  throw new Error(`${path}: is no file of results: ${issue?.path.join(".") || "its content"}: ${issue?.message}`);
+  return checked(resultFile, await readJson(path, MAX_BYTES), `${path}: is no file of results`).results;
 }

@@ -1,5 +1,6 @@
 /** What belongs to the weights in a clip-ts model file besides the configuration: preprocessing, prompts, tokenizer. */
 import { z } from "zod";
+import { readMetadata } from "../checkpoint/index.ts";
 import type { PreprocessConfig } from "../image/index.ts";
 import { type Tokenizer, tokenizerFromJson } from "../tokenizer/index.ts";
 
@@ -35,25 +36,8 @@ export function writeCompanions({ preprocess, templates, tokenizer }: Companions
 }
 
 /** @throws one line, without the file's name, that names what is wrong; undefined if the file has none */
-export function readCompanions(metadata: ReadonlyMap<string, string>): Companions | undefined {
-  const text = metadata.get(COMPANIONS_KEY);
-  if (text === undefined) return undefined;
-  const fail = (what: string): never => {
-    throw new Error(`metadata ${COMPANIONS_KEY}: ${what}`);
-  };
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    return fail("not JSON");
-  }
-  const { data, error } = schema.safeParse(json);
-  if (!data) return fail(error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`)[0] ?? "wrong");
-  const { preprocess, templates, tokenizer } = data;
-  if (tokenizer === undefined) return { preprocess, templates };
-  try {
-    return { preprocess, templates, tokenizer: tokenizerFromJson(tokenizer) };
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
-}
+export const readCompanions = (metadata: ReadonlyMap<string, string>): Companions | undefined =>
+  readMetadata(metadata, COMPANIONS_KEY, schema, ({ preprocess, templates, tokenizer }) => ({
+    ...{ preprocess, templates },
+    ...(tokenizer !== undefined && { tokenizer: tokenizerFromJson(tokenizer) }),
+  }));

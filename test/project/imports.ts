@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[] | "anything">> = {
   model: ["graph"],
   tokenizer: [],
   image: [],
-  checkpoint: ["model", "graph"],
+  checkpoint: ["model", "graph", "json-file.ts"],
   hub: ["checkpoint", "download", "lock.ts"],
   plugins: ["cache", "download", "lock.ts"],
   explain: ["engine/engine.ts", "graph", "model", "image"],

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
-import { readDefinition } from "../../json-file.ts";
+import { checked, readDefinition } from "../../json-file.ts";
 import { DATA_SETS, type DataSet } from "./catalogue.ts";
 import { isLayoutName, LAYOUTS, layoutOf } from "./layout.ts";
 import { fashionMnist, OWN_TASKS } from "./own-tasks.ts";
@@ -107,12 +107,8 @@ const taskSchema = z.strictObject({
 /** Paths in it are relative to the file. */
 async function taskFile(path: string): Promise<Task> {
   if (!existsSync(path)) throw new Error(`${path}: there is no such file`);
-  const read = taskSchema.safeParse(await readDefinition(path));
-  if (!read.success) {
-    const [issue] = read.error.issues;
-    throw new Error(`${path}: is no task: ${issue?.path.join(".") || "its content"}: ${issue?.message}`);
-  }
-  const { test, train, validation, ...rest } = withoutUndefined(read.data);
+  const read = checked(taskSchema, await readDefinition(path), `${path}: is no task`);
+  const { test, train, validation, ...rest } = withoutUndefined(read);
   const folder = dirname(resolve(path));
   return {
     ...rest,

@@ -17,6 +17,8 @@ export interface TableColumns {
 /** No caption is longer; a quote that is never closed must not swallow a table of gigabytes. */
 const maxRecordCharacters = 1 << 20;
 
+const LINE_FEED = 10;
+
 /** Rows of a CSV, TSV or JSON Lines file, by its extension. @throws one line with the file and the line. */
 export function readRows(file: string, columns: TableColumns): AsyncGenerator<TableRow> {
   const extension = /\.([^.]*)$/.exec(file)?.[1]?.toLowerCase();
@@ -46,16 +48,25 @@ async function* readText(file: string): AsyncGenerator<string> {
   }
 }
 
-/** The first line that is not UTF-8. */
+/** The first line that is not UTF-8. Lines are decoded one by one, since no character has a line feed among its bytes. */
 async function firstWrongLine(file: string): Promise<number> {
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let line = 1;
-  for await (const chunk of createReadStream(file))
-    for (const character of decoder.decode(chunk, { stream: true })) {
-      if (character === "\ufffd") return line;
-      if (character === "\n") line++;
+  try {
+    for await (const chunk of createReadStream(file)) {
+      const bytes: Uint8Array = chunk;
+      let from = 0;
+      for (let end = bytes.indexOf(LINE_FEED); end >= 0; end = bytes.indexOf(LINE_FEED, from)) {
+        decoder.decode(bytes.subarray(from, end));
+        from = end + 1;
+        line++;
+      }
+      decoder.decode(bytes.subarray(from), { stream: true });
     }
-  return line; // cut off in its last character
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+  return line; // or it is cut off in its last character
 }
 
 async function* readCsv(file: string, columns: TableColumns, delimiter: string): AsyncGenerator<TableRow> {

@@ -148,6 +148,8 @@ describe("tables that are wrong are refused in one line with the place", () => {
     // Two bytes a character and an odd place of the first one: the pieces in which a file is read cut one in half.
     const long = `a.png,${"é".repeat(40_000)}\n`;
     expect(await refusal("x.csv", csv(`${long}a.png,x\n${long}`))).toMatch(/^x\.csv: line 5: /);
+    // The character that stands for wrong bytes may be there rightly.
+    expect(await refusal("x.csv", csv("a.png,\ufffd\n"))).toMatch(/^x\.csv: line 3: /);
     expect(await refusal("x.jsonl", Uint8Array.of(0xff, 0xfe))).toMatch(/^x\.jsonl: line 1: expected UTF-8/);
   });
 

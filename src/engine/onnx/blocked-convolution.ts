@@ -1,6 +1,6 @@
 /** Convolutions by onnxruntime's direct kernels, of channels in blocks. */
 import type { OpAttrs, Tensor } from "../../graph/index.ts";
-import { BLOCKED } from "./channel-blocks.ts";
+import { BLOCKED, intoBlocks, outOfBlocks } from "./channel-blocks.ts";
 import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
 import { reversedTaps } from "./kernel-taps.ts";
@@ -16,12 +16,7 @@ export function lowerBlockedConvolution(
   const [out = 0, into = 0, kh = 1, kw = 1] = kernel.shape;
   if (block === undefined || into % block !== 0 || out % block !== 0 || Math.min(...padding.flat()) < 0)
     return undefined;
-  const [batch = 0, height = 0, width = 0] = x.shape;
-  const pixels = shared(`blocked ${value(x)}`, () =>
-    into === block
-      ? emit.node("Reshape", [value(x), emit.ints([batch, into, height, width])])
-      : emit.node("ReorderInput", [value(x)], { channels_last: 1 }, BLOCKED),
-  );
+  const pixels = shared(`blocked ${value(x)}`, () => intoBlocks(context, value(x), x.shape));
   const y = emit.node(
     "Conv",
     [pixels, blockedKernel(context, kernel, block)],
@@ -32,15 +27,7 @@ export function lowerBlockedConvolution(
     },
     BLOCKED,
   );
-  return channelsLast(context, y, shape);
-}
-
-/** What a direct kernel gave, which has rows of `shape`, with channels last. */
-export function channelsLast({ emit, channelBlock }: Context, y: Name, shape: readonly number[]): Name {
-  const channels = shape.at(-1) ?? 1;
-  return channels === channelBlock
-    ? emit.node("Reshape", [y, emit.ints(shape)])
-    : emit.node("ReorderOutput", [y], { channels, channels_last: 1 }, BLOCKED);
+  return outOfBlocks(context, y, shape);
 }
 
 /**

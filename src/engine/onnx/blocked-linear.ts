@@ -4,7 +4,7 @@
  * two such layers stays in blocks of channels.
  */
 import { elements, type HostTensor, made, type OpName, type Tensor } from "../../graph/index.ts";
-import { BLOCKED } from "./channel-blocks.ts";
+import { BLOCKED, intoBlocks, outOfBlocks } from "./channel-blocks.ts";
 import type { Context } from "./context.ts";
 import type { Name, Placed } from "./emitter.ts";
 import { lowerNode } from "./lowering.ts";
@@ -27,17 +27,19 @@ export function lowerInBlocks(context: Context, tensor: Tensor): Name | undefine
   return emit.node("Conv", operands, { kernel_shape: [1, 1] }, BLOCKED);
 }
 
+/** A tensor [..., channels] as a picture, a pixel a row. */
+const asPixels = ({ shape }: Tensor): number[] => [1, elements(shape) / (shape.at(-1) ?? 1), 1, shape.at(-1) ?? 1];
+
 /** Rows [..., channels] brought into blocks. */
-export function intoBlocks({ emit, value }: Context, x: Tensor): Name {
-  const channels = x.shape.at(-1) ?? 1;
-  const rows = emit.node("Reshape", [value(x), emit.ints([1, elements(x.shape) / channels, 1, channels])]);
-  return emit.node("ReorderInput", [rows], { channels_last: 1 }, BLOCKED);
+export function rowsIntoBlocks(context: Context, x: Tensor): Name {
+  const { emit, value } = context;
+  return intoBlocks(context, emit.node("Reshape", [value(x), emit.ints(asPixels(x))]), asPixels(x));
 }
 
 /** And back: of the shape of x. */
-export function outOfBlocks({ emit }: Context, blocks: Name, { shape }: Tensor): Name {
-  const rows = emit.node("ReorderOutput", [blocks], { channels: shape.at(-1) ?? 1, channels_last: 1 }, BLOCKED);
-  return emit.node("Reshape", [rows, emit.ints(shape)]);
+export function rowsOutOfBlocks(context: Context, blocks: Name, x: Tensor): Name {
+  const { emit } = context;
+  return emit.node("Reshape", [outOfBlocks(context, blocks, asPixels(x)), emit.ints(x.shape)]);
 }
 
 /** A matrix [out, in] as the kernel [out / block, in / block, block of in, block of out], laid out when it is written. */

@@ -27,6 +27,22 @@ export const blockProbe = (): Probe =>
 /** Channels in a block, from what the model gave: the second pixel of channel 0 comes behind the first pixel of all channels of the block. */
 export const blockOf = ({ data }: HostTensor): number => data.indexOf(1);
 
+/** Pixels [batch, height, width, channels], of whole blocks, as the direct kernels take them. */
+export function intoBlocks({ emit, channelBlock }: Context, pixels: Name, shape: readonly number[]): Name {
+  const [batch = 0, height = 0, width = 0, channels = 0] = shape;
+  return channels === channelBlock
+    ? emit.node("Reshape", [pixels, emit.ints([batch, channels, height, width])])
+    : emit.node("ReorderInput", [pixels], { channels_last: 1 }, BLOCKED);
+}
+
+/** And back: what a direct kernel gave as pixels of that shape. */
+export function outOfBlocks({ emit, channelBlock }: Context, blocks: Name, shape: readonly number[]): Name {
+  const channels = shape.at(-1) ?? 1;
+  return channels === channelBlock
+    ? emit.node("Reshape", [blocks, emit.ints(shape)])
+    : emit.node("ReorderOutput", [blocks], { channels, channels_last: 1 }, BLOCKED);
+}
+
 /** Pixels that a thread takes at once. */
 const LINE = 256;
 

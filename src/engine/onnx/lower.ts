@@ -1,7 +1,7 @@
 /** Lowers a whole graph: the order of its values, what is baked in, what is kept channels first. */
 import { expand, type Graph, type HostTensor, made, type Tensor, toHalves } from "../../graph/index.ts";
 import type { HostTensors } from "../engine.ts";
-import { intoBlocks, lowerInBlocks, outOfBlocks } from "./blocked-linear.ts";
+import { lowerInBlocks, rowsIntoBlocks, rowsOutOfBlocks } from "./blocked-linear.ts";
 import { lowerChannelsFirst } from "./channels-first.ts";
 import type { Arithmetic, Context, Kernels } from "./context.ts";
 import { Emitter, type Name, ONNX_TYPE, type Placed } from "./emitter.ts";
@@ -46,7 +46,7 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     const half = halves.get(tensor);
     if (half !== undefined && !fixed.has(tensor)) return [emit.node("Cast", [half], { to: ONNX_TYPE.f32 })];
     const laid = blocks.get(tensor);
-    if (laid !== undefined) return [outOfBlocks(context, laid, tensor)];
+    if (laid !== undefined) return [rowsOutOfBlocks(context, laid, tensor)];
     const baked = made(tensor, "input") && constants[tensor.attrs.name];
     if (baked) return [place(emit, baked)];
     if (made(tensor, "output")) return [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""];
@@ -85,7 +85,7 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     },
     isInBlocks: (tensor) => blocks.has(tensor),
     inBlocks: (tensor) => {
-      const name = blocks.get(tensor) ?? intoBlocks(context, tensor);
+      const name = blocks.get(tensor) ?? rowsIntoBlocks(context, tensor);
       blocks.set(tensor, name);
       return name;
     },

@@ -4,8 +4,7 @@
  * are whole blocks. Steps along a row are whole pixels.
  */
 import type { Node, OpAttrs, Tensor } from "../../graph/index.ts";
-import { channelsLast } from "./blocked-convolution.ts";
-import { BLOCKED } from "./channel-blocks.ts";
+import { BLOCKED, outOfBlocks } from "./channel-blocks.ts";
 import type { Context } from "./context.ts";
 import type { Name } from "./emitter.ts";
 import { kernelTaps } from "./kernel-taps.ts";
@@ -74,7 +73,7 @@ export function lowerPlaneConvolution(
     { kernel_shape: [kh, span * into], strides: [stride[0], step * into] },
     BLOCKED,
   );
-  return emit.node("Reshape", [channelsLast(context, y, [batch, height, tiles, blocks * block]), emit.ints(shape)]);
+  return emit.node("Reshape", [outOfBlocks(context, y, [batch, height, tiles, blocks * block]), emit.ints(shape)]);
 }
 
 /** A kernel's gradient of `tile` neighbouring positions taken as one, which see `span` pixels of a row. */

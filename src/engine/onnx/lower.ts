@@ -21,26 +21,24 @@ export interface LowerOptions {
 
 /** Lowers a graph with static shapes; `lowerResizable` lowers one with free sizes. */
 export function lower(traced: Graph, provider: Kernels, options: LowerOptions): Emitter {
-  const { constants, place, arithmetic } = options;
+  const { constants, place, arithmetic, channelBlock } = options;
   const graph = expand(traced, (composite, further) => whole(composite, further, provider));
   const emit = new Emitter();
-  const names = new Map<Tensor, readonly Name[]>();
+  const names = declareInputs(emit, graph, constants);
+  const fixed = fixedValues(graph, constants);
+  const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
+  // Values in another form than the plain one: made in it, or brought into it.
   const channelsFirst = new Map<Tensor, Name>();
   const halves = new Map<Tensor, Name>();
   const blocks = new Map<Tensor, Name>();
-  const fixed = new Set<Tensor>();
-  const furtherRead = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
-  const sharedNames = new Map<string, Name>();
-  const reached = new Set(graph.nodes);
-  for (const x of graph.inputs) {
-    const { name } = x.attrs;
-    if (x.dtype === "f64") throw new Error(`onnx: input ${name} is f64; the onnx engine computes in f32`);
-    if (Object.hasOwn(constants, name)) fixed.add(x);
-    else if (reached.has(x)) names.set(x, [emit.input(inputName(name), x)]);
-  }
-  for (const x of graph.nodes)
-    if (made(x, "constant") || (x.inputs.length > 0 && x.inputs.every((operand) => fixed.has(operand)))) fixed.add(x);
-  const computed = (tensor: Tensor): readonly Name[] => {
+  const shared = new Map<string, Name>();
+
+  const plain = (tensor: Tensor): readonly Name[] => {
+    const result = names.get(tensor) ?? asPlain(tensor);
+    names.set(tensor, result);
+    return result;
+  };
+  const asPlain = (tensor: Tensor): readonly Name[] => {
     const first = channelsFirst.get(tensor);
     if (first !== undefined) return [emit.node("Transpose", [first], { perm: [0, 2, 3, 1] })];
     const half = halves.get(tensor);
@@ -49,65 +47,79 @@ export function lower(traced: Graph, provider: Kernels, options: LowerOptions): 
     if (laid !== undefined) return [rowsOutOfBlocks(context, laid, tensor)];
     const baked = made(tensor, "input") && constants[tensor.attrs.name];
     if (baked) return [place(emit, baked)];
-    if (made(tensor, "output")) return [all(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""];
+    if (made(tensor, "output")) return [plain(tensor.inputs[0] as Tensor)[tensor.attrs.index] ?? ""];
     return lowerNode(context, tensor);
   };
-  const all = (tensor: Tensor): readonly Name[] => {
-    const result = names.get(tensor) ?? computed(tensor);
-    names.set(tensor, result);
-    return result;
+  const asChannelsFirst = (tensor: Tensor): Name =>
+    emit.node("Transpose", [context.value(tensor)], { perm: [0, 3, 1, 2] });
+  const asHalves = (tensor: Tensor): Name => {
+    const baked = made(tensor, "input") && constants[tensor.attrs.name];
+    if (baked) return place(emit, halved(tensor.attrs.name, baked));
+    return bakedHalves(context, tensor) ?? emit.node("Cast", [context.value(tensor)], { to: ONNX_TYPE.f16 });
   };
+
   const context: Context = {
-    emit,
-    provider,
-    arithmetic,
-    channelBlock: options.channelBlock,
-    value: (tensor) => all(tensor)[0] ?? "",
+    ...{ emit, provider, arithmetic, channelBlock },
+    value: (tensor) => plain(tensor)[0] ?? "",
     further: (tensor) => furtherRead.has(tensor),
     fixed: (tensor) => fixed.has(tensor),
     known: (tensor) => known(tensor, constants),
     place: (value) => place(emit, value),
     isChannelsFirst: (tensor) => channelsFirst.has(tensor),
-    channelsFirst: (tensor) => {
-      const name = channelsFirst.get(tensor) ?? emit.node("Transpose", [context.value(tensor)], { perm: [0, 3, 1, 2] });
-      channelsFirst.set(tensor, name);
-      return name;
-    },
+    channelsFirst: (tensor) => onceIn(channelsFirst, tensor, () => asChannelsFirst(tensor)),
     isHalf: (tensor) => halves.has(tensor),
-    half: (tensor) => {
-      const baked = made(tensor, "input") && constants[tensor.attrs.name];
-      const name =
-        halves.get(tensor) ??
-        (baked ? place(emit, halved(tensor.attrs.name, baked)) : bakedHalves(context, tensor)) ??
-        emit.node("Cast", [context.value(tensor)], { to: ONNX_TYPE.f16 });
-      halves.set(tensor, name);
-      return name;
-    },
+    half: (tensor) => onceIn(halves, tensor, () => asHalves(tensor)),
     isInBlocks: (tensor) => blocks.has(tensor),
-    inBlocks: (tensor) => {
-      const name = blocks.get(tensor) ?? rowsIntoBlocks(context, tensor);
-      blocks.set(tensor, name);
-      return name;
-    },
-    shared: (key, make) => {
-      const name = sharedNames.get(key) ?? make();
-      sharedNames.set(key, name);
-      return name;
-    },
+    inBlocks: (tensor) => onceIn(blocks, tensor, () => rowsIntoBlocks(context, tensor)),
+    shared: (key, make) => onceIn(shared, key, make),
   };
-  // Broadcasts, constants and what follows from them are written only where a kernel needs them.
+
+  const forms = [
+    { names: channelsFirst, rule: lowerChannelsFirst },
+    ...(arithmetic === "float16" ? [{ names: halves, rule: lowerHalves }] : []),
+    { names: blocks, rule: lowerInBlocks },
+  ];
+  /** Computes a tensor in another form where that is better. */
+  const lowerToForm = (tensor: Tensor): boolean =>
+    forms.some(({ names, rule }) => {
+      const name = rule(context, tensor);
+      if (name !== undefined) names.set(tensor, name);
+      return name !== undefined;
+    });
   for (const tensor of graph.nodes) {
+    // Broadcasts, constants and what follows from them are written only where a kernel needs them.
     if (made(tensor, "broadcast") || fixed.has(tensor)) continue;
-    const first = lowerChannelsFirst(context, tensor);
-    const half = first === undefined && arithmetic === "float16" ? lowerHalves(context, tensor) : undefined;
-    const laid = first === undefined && half === undefined ? lowerInBlocks(context, tensor) : undefined;
-    if (first !== undefined) channelsFirst.set(tensor, first);
-    else if (half !== undefined) halves.set(tensor, half);
-    else if (laid !== undefined) blocks.set(tensor, laid);
-    else all(tensor);
+    if (!lowerToForm(tensor)) plain(tensor);
   }
   for (const { name, tensor } of graph.outputs) emit.output(outputName(name), context.value(tensor), tensor);
   return emit;
+}
+
+/** Names of the inputs that are fed and reached. */
+function declareInputs(emit: Emitter, graph: Graph, constants: HostTensors): Map<Tensor, readonly Name[]> {
+  const names = new Map<Tensor, readonly Name[]>();
+  const reached = new Set(graph.nodes);
+  for (const x of graph.inputs) {
+    const { name } = x.attrs;
+    if (x.dtype === "f64") throw new Error(`onnx: input ${name} is f64; the onnx engine computes in f32`);
+    if (reached.has(x) && !Object.hasOwn(constants, name)) names.set(x, [emit.input(inputName(name), x)]);
+  }
+  return names;
+}
+
+/** What is the same in every run: inputs that never change, constants, and what follows from such alone. */
+function fixedValues(graph: Graph, constants: HostTensors): ReadonlySet<Tensor> {
+  const fixed = new Set<Tensor>(graph.inputs.filter((x) => Object.hasOwn(constants, x.attrs.name)));
+  for (const x of graph.nodes)
+    if (made(x, "constant") || (x.inputs.length > 0 && x.inputs.every((operand) => fixed.has(operand)))) fixed.add(x);
+  return fixed;
+}
+
+/** A name that is made when it is first asked for. */
+function onceIn<Key>(names: Map<Key, Name>, key: Key, make: () => Name): Name {
+  const name = names.get(key) ?? make();
+  names.set(key, name);
+  return name;
 }
 
 function halved(name: string, { shape, data }: HostTensor): Placed {

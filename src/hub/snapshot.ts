@@ -1,5 +1,5 @@
 /** A model's name becomes a folder: out of the cache, or from the hub into it. */
-import { type Connection, connect, DownloadError, fetchFile } from "../download/index.ts";
+import { type Connection, connect, DownloadError, fetchFile, type Persistence } from "../download/index.ts";
 import { locked } from "../lock.ts";
 import { cacheFolder, type RepositoryCache, repositoryCache, savedToken } from "./cache.ts";
 import { chooseFiles } from "./choose-files.ts";
@@ -60,7 +60,6 @@ export async function fetchModel(name: HubName, options: HubOptions = {}): Promi
   }
   // A commit never changes.
   if (cached !== undefined && isCommit(revision)) return cached;
-  const { attempts = 5, pause = 500, signal } = options;
   const token = (options.token ?? (await savedToken())) || undefined;
   const connection = await connect({
     endpoint: options.endpoint ?? process.env.HF_ENDPOINT ?? (await publicHub()),
@@ -70,11 +69,14 @@ export async function fetchModel(name: HubName, options: HubOptions = {}): Promi
     timeout: options.timeout ?? 30_000,
     allowPrivateRedirects: options.allowPrivateRedirects ?? false,
   });
+  const { attempts = 5, pause = 500, signal } = options;
+  const persistence = { attempts, pause, signal };
+  const hasToken = token !== undefined;
   try {
     // With the model in the cache nobody needs to wait for a hub that is not there.
-    const asking = { attempts: cached === undefined ? attempts : 1, pause, signal };
-    const listing = await listRepository(name, connection, token !== undefined, asking);
-    return await fetchListed(name, listing, cache, connection, { ...options, attempts, pause }, token !== undefined);
+    const asking = cached === undefined ? persistence : { ...persistence, attempts: 1 };
+    const listing = await listRepository(name, connection, hasToken, asking);
+    return await fetchListed({ name, cache, connection, hasToken, persistence, options }, listing);
   } catch (error) {
     if (cached === undefined || !(error instanceof DownloadError && error.passing)) throw error;
     options.onNote?.(`${error.message}; using what the cache has`);
@@ -91,60 +93,58 @@ async function completeSnapshot(cache: RepositoryCache, revision: string): Promi
   return chooseFiles([...(await cache.filesOf(commit)).keys()]) && cache.snapshot(commit);
 }
 
-async function fetchListed(
-  name: HubName,
-  { commit, files }: Listing,
-  cache: RepositoryCache,
-  connection: Connection,
-  options: HubOptions & { readonly attempts: number; readonly pause: number },
-  hasToken: boolean,
-): Promise<string> {
+/** What all of a model's files are fetched with. */
+interface Fetching {
+  readonly name: HubName;
+  readonly cache: RepositoryCache;
+  readonly connection: Connection;
+  readonly hasToken: boolean;
+  readonly persistence: Persistence;
+  readonly options: HubOptions;
+}
+
+async function fetchListed(fetching: Fetching, { commit, files }: Listing): Promise<string> {
+  const { name, cache, options } = fetching;
   const { repository, revision } = name;
+  const chosen = filesOfModel(repository, files);
+  const there = await cache.filesOf(commit);
+  const missing = chosen.filter((file) => there.get(file.name) !== file.size);
+  const total = missing.reduce((sum, { size }) => sum + size, 0);
+  const { largest = LARGEST } = options;
+  if (total > largest)
+    throw new DownloadError(`${repository}: ${total} bytes to fetch, more than the ${largest} allowed`);
+  await fetchAll(fetching, commit, missing, total);
+  // Only now: whoever goes by the revision finds a snapshot that is whole. A cache that cannot be written is still one.
+  await cache.setCommitOf(revision, commit).catch(() => {});
+  return cache.snapshot(commit);
+}
+
+/** @throws a DownloadError if they are those of no model */
+function filesOfModel(repository: string, files: readonly HubFile[]): readonly HubFile[] {
   const byName = new Map(files.map((file) => [file.name, file]));
   const chosen = chooseFiles([...byName.keys()]);
   if (!chosen)
     throw new DownloadError(
       `${repository}: holds no CLIP model that can be read: expected open_clip_config.json or config.json with weights in safetensors or PyTorch's format`,
     );
-  const there = await cache.filesOf(commit);
-  const missing = chosen.flatMap((file) => {
-    const listed = byName.get(file);
-    return listed && there.get(file) !== listed.size ? [listed] : [];
-  });
-  const total = missing.reduce((sum, { size }) => sum + size, 0);
-  const { largest = LARGEST, onProgress, onNote, attempts, pause } = options;
-  if (total > largest)
-    throw new DownloadError(`${repository}: ${total} bytes to fetch, more than the ${largest} allowed`);
+  return chosen.flatMap((name) => byName.get(name) ?? []);
+}
 
-  // The first failure ends the others, which keep what they have.
+/** Some files at a time. The first failure ends the others, which keep what they have. */
+async function fetchAll(fetching: Fetching, commit: string, files: readonly HubFile[], total: number): Promise<void> {
+  const { onProgress, signal: given } = fetching.options;
   const stop = new AbortController();
-  const signal = options.signal ? AbortSignal.any([stop.signal, options.signal]) : stop.signal;
+  const signal = given ? AbortSignal.any([stop.signal, given]) : stop.signal;
   const received = new Map<string, number>();
-  const fetchOne = async (file: HubFile): Promise<void> => {
-    const title = `${repository}: ${file.name}`;
-    const download = {
-      title,
-      url: `${connection.endpoint}/${repository}/resolve/${commit}/${file.name.split("/").map(encodeURIComponent).join("/")}`,
-      file: { size: file.size, checksum: file.checksum, digest: file.etag },
-      connection,
-      placeSetting: "HF_HUB_CACHE",
-      persistence: { attempts, pause, signal },
-      refusal: (answer: Parameters<typeof refusalOf>[3]) => refusalOf(name, connection, hasToken, answer),
-      onBytes: (count: number) => {
-        received.set(file.name, count);
-        onProgress?.({ file: file.name, received: [...received.values()].reduce((sum, n) => sum + n, 0), total });
-      },
-    };
-    const waiting = (): void => onNote?.(`${title}: another process downloads it; waiting`);
-    const fetchAndShow = async (): Promise<void> => {
-      await fetchFile(cache.blob(file.etag), download);
-      await cache.link(commit, file.name, file.etag);
-    };
-    await locked(cache.lock(file.etag), fetchAndShow, { signal, waiting });
-  };
-  const queue = [...missing];
+  const queue = [...files];
   const worker = async (): Promise<void> => {
-    for (let file = queue.shift(); file && !signal.aborted; file = queue.shift()) await fetchOne(file);
+    for (let file = queue.shift(); file && !signal.aborted; file = queue.shift()) {
+      const { name } = file;
+      await fetchIntoCache(fetching, commit, file, signal, (count) => {
+        received.set(name, count);
+        onProgress?.({ file: name, received: [...received.values()].reduce((sum, n) => sum + n, 0), total });
+      });
+    }
   };
   const workers = Array.from({ length: Math.min(AT_ONCE, queue.length) }, () =>
     worker().catch((error) => {
@@ -153,10 +153,35 @@ async function fetchListed(
     }),
   );
   await Promise.allSettled(workers);
-  if (stop.signal.aborted || options.signal?.aborted) throw options.signal?.reason ?? stop.signal.reason;
-  // Only now: whoever goes by the revision finds a snapshot that is whole. A cache that cannot be written is still one.
-  await cache.setCommitOf(revision, commit).catch(() => {});
-  return cache.snapshot(commit);
+  if (stop.signal.aborted || given?.aborted) throw given?.reason ?? stop.signal.reason;
+}
+
+/** @param onBytes told how many of the file's bytes are there now */
+async function fetchIntoCache(
+  { name, cache, connection, hasToken, persistence, options }: Fetching,
+  commit: string,
+  { name: file, size, checksum, etag }: HubFile,
+  signal: AbortSignal,
+  onBytes: (count: number) => void,
+): Promise<void> {
+  const { repository } = name;
+  const title = `${repository}: ${file}`;
+  const path = file.split("/").map(encodeURIComponent).join("/");
+  const waiting = (): void => options.onNote?.(`${title}: another process downloads it; waiting`);
+  const fetchAndShow = async (): Promise<void> => {
+    await fetchFile(cache.blob(etag), {
+      title,
+      url: `${connection.endpoint}/${repository}/resolve/${commit}/${path}`,
+      file: { size, checksum, digest: etag },
+      connection,
+      placeSetting: "HF_HUB_CACHE",
+      persistence: { ...persistence, signal },
+      refusal: (answer) => refusalOf(name, connection, hasToken, answer),
+      onBytes,
+    });
+    await cache.link(commit, file, etag);
+  };
+  await locked(cache.lock(etag), fetchAndShow, { signal, waiting });
 }
 
 /** As Python's library reads it. */

@@ -1,10 +1,10 @@
 import { stat } from "node:fs/promises";
 import { Command } from "commander";
-import { mapAhead } from "../ahead.ts";
+import { inBatches, mapAhead } from "../ahead.ts";
 import type { CLIP } from "../clip.ts";
 import { locked } from "../lock.ts";
 import type { LongText } from "../tokenizer/index.ts";
-import { createCountBar } from "./count-bar.ts";
+import { type CountBar, createCountBar } from "./count-bar.ts";
 import { encoded } from "./encode-batch.ts";
 import { engineOption } from "./engines.ts";
 import { errorsPath, type FeatureFile, featureFormat, namesPath, openFeatureFile } from "./feature-file.ts";
@@ -75,7 +75,7 @@ interface Source {
   /** Unknown of a stream. */
   readonly total?: number;
   /** In the same order every time. */
-  names(): AsyncIterable<string>;
+  names(): AsyncGenerator<string>;
 }
 
 async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
@@ -94,21 +94,20 @@ async function embed(inputs: readonly string[], flags: Flags): Promise<number> {
 }
 
 async function encodeAll(clip: CLIP, source: Source, flags: Flags): Promise<number> {
-  const bar = createCountBar(source.kind);
+  const { kind, total } = source;
+  const { out, longText, raw = false } = flags;
+  const { fingerprint, config } = clip;
+  const bar = createCountBar(kind);
   const interrupt = onInterrupt(() => bar.say("stopping after this batch"));
   try {
-    const { kind } = source;
-    const { longText, raw = false } = flags;
-    const { fingerprint, config } = clip;
-    const file = await openFeatureFile(flags.out, {
-      ...{ fingerprint, kind, longText, normalized: !raw, width: config.embedDim },
-    });
-    let done = 0;
-    let failed = 0;
-    const work = mapAhead(batches(source, file, flags.out), 2, async ({ names, isNew }) => ({
+    const width = config.embedDim;
+    const file = await openFeatureFile(out, { fingerprint, kind, longText, normalized: !raw, width });
+    const sayError = fewErrors(bar, out);
+    const work = mapAhead(batches(source, file, out), 2, async ({ names, isNew }) => ({
       count: names.length,
       entries: isNew ? await encoded(clip, kind, names, { normalize: !raw, longText }) : undefined,
     }));
+    let done = 0;
     for await (const { count, entries } of work) {
       if (interrupt.signal.aborted) {
         await file.pause();
@@ -117,28 +116,32 @@ async function encodeAll(clip: CLIP, source: Source, flags: Flags): Promise<numb
         return INTERRUPTED;
       }
       done += count;
-      if (!entries) bar.begin(done);
-      else {
+      if (entries) {
         await file.append(entries);
-        for (const entry of entries) {
-          if (!("error" in entry)) continue;
-          failed++;
-          if (failed <= NAMED) bar.say(entry.error);
-          if (failed === NAMED + 1) bar.say(`further ones are in ${errorsPath(flags.out)}`);
-        }
-      }
-      bar.show(done, source.total);
+        for (const entry of entries) if ("error" in entry) sayError(entry.error);
+      } else bar.begin(done);
+      bar.show(done, total);
     }
     bar.end();
     const result = await file.finish();
     if (result.rows === 0)
-      throw new Error(`${flags.out}: ${done === 0 ? "there were no texts" : `none of ${done} inputs could be read`}`);
-    await report(flags, kind, config.embedDim, result);
+      throw new Error(`${out}: ${done === 0 ? "there were no texts" : `none of ${done} inputs could be read`}`);
+    await report(flags, kind, width, result);
     return result.failed > 0 ? 1 : 0;
   } finally {
     bar.end();
     interrupt.release();
   }
+}
+
+/** Says the first errors one by one. */
+function fewErrors(bar: CountBar, out: string): (error: string) => void {
+  let said = 0;
+  return (error) => {
+    said++;
+    if (said <= NAMED) bar.say(error);
+    if (said === NAMED + 1) bar.say(`further ones are in ${errorsPath(out)}`);
+  };
 }
 
 async function sourceOf(inputs: readonly string[], { text, texts }: Flags): Promise<Source> {
@@ -163,35 +166,23 @@ async function sourceOf(inputs: readonly string[], { text, texts }: Flags): Prom
   return { kind: "texts", total, names };
 }
 
-/** Inputs in batches; first those that an earlier run has done, which must be the same ones. */
+/** Inputs in batches; first, in one, those that an earlier run has done, which must be the same ones. */
 async function* batches(
   { kind, names }: Source,
   file: FeatureFile,
   out: string,
 ): AsyncGenerator<{ readonly names: readonly string[]; readonly isNew: boolean }> {
-  const earlier = file.done();
-  let behind = false;
-  let batch: string[] = [];
-  for await (const name of names()) {
-    if (!behind) {
-      const next = await earlier.next();
-      if (!next.done) {
-        if (next.value.name !== name)
-          throw new Error(`${out}.partial: has ${next.value.name} where there is ${name} now; remove it to begin anew`);
-        batch.push(name);
-        continue;
-      }
-      behind = true;
-      if (batch.length > 0) yield { names: batch, isNew: false };
-      batch = [];
-    }
-    batch.push(name);
-    if (batch.length === BATCH[kind]) {
-      yield { names: batch, isNew: true };
-      batch = [];
-    }
+  const inputs = names();
+  const earlier: string[] = [];
+  for await (const { name } of file.done()) {
+    const { done, value } = await inputs.next();
+    if (done) break;
+    if (value !== name)
+      throw new Error(`${out}.partial: has ${name} where there is ${value} now; remove it to begin anew`);
+    earlier.push(name);
   }
-  if (batch.length > 0) yield { names: batch, isNew: behind };
+  if (earlier.length > 0) yield { names: earlier, isNew: false };
+  for await (const batch of inBatches(inputs, BATCH[kind])) yield { names: batch, isNew: true };
 }
 
 async function report(

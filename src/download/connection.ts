@@ -50,44 +50,43 @@ const MOST_REDIRECTS = 5;
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 export async function connect(options: ConnectionOptions): Promise<Connection> {
-  const { name, authorization, timeout, ca } = options;
+  const { name, authorization } = options;
   const home = endpointUrl(options);
+  const guard = createGuard(home, options);
   // undici rather than the global fetch: only with it can the address be checked that is really connected to.
-  const { Agent, EnvHttpProxyAgent, request } = await import("undici");
-  let mayBePrivate = options.allowPrivateRedirects || isPrivateHost(home);
+  const undici = await import("undici");
+  const dispatcher = dispatcherOf(undici, options, guard.lookup);
 
-  /** Looks names up and refuses private addresses; checked here, no second look-up can give another answer. */
-  const lookup: LookupFunction = (hostname, lookupOptions, callback) => {
-    resolve(hostname, { ...lookupOptions, all: true }, (error, addresses) => {
-      if (error) return callback(error, []);
-      const isPrivate = addresses.some(({ address }) => isPrivateAddress(address));
-      // The endpoint is the user's own word; if it is beside us, so may be the store that it redirects to.
-      if (isPrivate && hostname === home.hostname) mayBePrivate = true;
-      if (isPrivate && !mayBePrivate) return callback(refusal(name, hostname), []);
-      if (lookupOptions.all) return callback(null, addresses);
-      const [first] = addresses;
-      return callback(null, first?.address ?? "", first?.family ?? 0);
+  const ask = async (
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer> => {
+    const answer = await undici.request(url, {
+      dispatcher,
+      headers: {
+        "user-agent": "clip-ts",
+        // Bytes are counted and hashed as they are stored.
+        "accept-encoding": "identity",
+        ...headers,
+        ...(authorization !== undefined && url.origin === home.origin ? { authorization } : {}),
+      },
+      ...(signal ? { signal } : {}),
     });
-  };
-  const settings = { headersTimeout: timeout, bodyTimeout: timeout };
-  const trusted = ca ? { ca: [...ca] } : {};
-  // Behind a proxy it is the proxy that looks names up and connects; its own address may well be private.
-  const { proxy } = options;
-  const dispatcher =
-    proxy !== undefined || hasProxy()
-      ? new EnvHttpProxyAgent({
-          ...{ ...settings, connect: { timeout }, requestTls: { timeout, ...trusted } },
-          ...(proxy === undefined ? {} : { httpProxy: proxy, httpsProxy: proxy }),
-        })
-      : new Agent({ ...settings, connect: { timeout, lookup, ...trusted } });
-
-  const check = (url: URL): void => {
-    if (url.origin === home.origin) return;
-    if (url.protocol !== "https:" && url.protocol !== home.protocol)
-      throw new DownloadError(
-        `${home.origin} redirects to ${url.protocol}//${url.host}, which is not https: not followed`,
-      );
-    if (!mayBePrivate && isPrivateHost(url)) throw refusal(name, url.hostname);
+    const { statusCode: status, headers: fields, body } = answer;
+    return {
+      url: url.href,
+      status,
+      body,
+      header: (name) => {
+        const value = fields[name];
+        return typeof value === "string" ? value : value?.[0];
+      },
+      discard: () => {
+        body.on("error", () => {}); // undici reports what is ended early as an error
+        body.destroy();
+      },
+    };
   };
 
   return {
@@ -97,42 +96,70 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
     async get(address, headers = {}, signal) {
       let url = new URL(address);
       for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-        check(url);
-        const {
-          statusCode,
-          headers: fields,
-          body,
-        } = await request(url, {
-          dispatcher,
-          headers: {
-            "user-agent": "clip-ts",
-            // Bytes are counted and hashed as they are stored.
-            "accept-encoding": "identity",
-            ...headers,
-            ...(authorization !== undefined && url.origin === home.origin ? { authorization } : {}),
-          },
-          ...(signal ? { signal } : {}),
-        });
-        const header = (name: string): string | undefined => {
-          const value = fields[name];
-          return typeof value === "string" ? value : value?.[0];
-        };
-        const discard = (): void => {
-          body.on("error", () => {}); // undici reports what is ended early as an error
-          body.destroy();
-        };
-        if (!REDIRECTS.includes(statusCode)) return { url: url.href, status: statusCode, header, body, discard };
-        discard();
-        const location = header("location");
-        if (location === undefined || !URL.canParse(location, url.href))
-          throw new DownloadError(
-            `${url.origin}: a redirect (status ${statusCode}) without a location that can be read`,
-          );
-        url = new URL(location, url);
+        guard.check(url);
+        const answer = await ask(url, headers, signal);
+        if (!REDIRECTS.includes(answer.status)) return answer;
+        answer.discard();
+        url = redirection(url, answer);
       }
       throw new DownloadError(`${home.origin}: more than ${MOST_REDIRECTS} redirects`);
     },
   };
+}
+
+function redirection(from: URL, { status, header }: Answer): URL {
+  const location = header("location");
+  if (location !== undefined && URL.canParse(location, from.href)) return new URL(location, from);
+  throw new DownloadError(`${from.origin}: a redirect (status ${status}) without a location that can be read`);
+}
+
+/** What keeps a public server's word from leading to a private address. */
+interface Guard {
+  /** Looks names up and refuses private addresses; checked here, no second look-up can give another answer. */
+  readonly lookup: LookupFunction;
+  /** @throws a DownloadError about an address that says itself that it is private, or is not https */
+  check(url: URL): void;
+}
+
+function createGuard(home: URL, { name, allowPrivateRedirects }: ConnectionOptions): Guard {
+  // The endpoint is the user's own word; if it is beside us, so may be the store that it redirects to.
+  let mayBePrivate = allowPrivateRedirects || isPrivateHost(home);
+  return {
+    lookup: (hostname, lookupOptions, callback) => {
+      resolve(hostname, { ...lookupOptions, all: true }, (error, addresses) => {
+        if (error) return callback(error, []);
+        const isPrivate = addresses.some(({ address }) => isPrivateAddress(address));
+        if (isPrivate && hostname === home.hostname) mayBePrivate = true;
+        if (isPrivate && !mayBePrivate) return callback(refusal(name, hostname), []);
+        if (lookupOptions.all) return callback(null, addresses);
+        const [first] = addresses;
+        return callback(null, first?.address ?? "", first?.family ?? 0);
+      });
+    },
+    check(url) {
+      if (url.origin === home.origin) return;
+      if (url.protocol !== "https:" && url.protocol !== home.protocol)
+        throw new DownloadError(
+          `${home.origin} redirects to ${url.protocol}//${url.host}, which is not https: not followed`,
+        );
+      if (!mayBePrivate && isPrivateHost(url)) throw refusal(name, url.hostname);
+    },
+  };
+}
+
+function dispatcherOf(
+  { Agent, EnvHttpProxyAgent }: typeof import("undici"),
+  { timeout, ca, proxy }: ConnectionOptions,
+  lookup: LookupFunction,
+) {
+  const settings = { headersTimeout: timeout, bodyTimeout: timeout };
+  const trusted = ca ? { ca: [...ca] } : {};
+  if (proxy === undefined && !hasProxy()) return new Agent({ ...settings, connect: { timeout, lookup, ...trusted } });
+  // Behind a proxy it is the proxy that looks names up and connects; its own address may well be private.
+  return new EnvHttpProxyAgent({
+    ...{ ...settings, connect: { timeout }, requestTls: { timeout, ...trusted } },
+    ...(proxy === undefined ? {} : { httpProxy: proxy, httpsProxy: proxy }),
+  });
 }
 
 function endpointUrl({ name, endpoint, setting }: ConnectionOptions): URL {

@@ -12,6 +12,19 @@ interface Group {
   readonly rows: readonly Float32Array[];
 }
 
+/** Two groups of an audit, and how they lean to its attributes. */
+interface Comparison {
+  readonly audit: string;
+  /** What the groups are of. */
+  readonly kind: "pictures" | "texts";
+  readonly x: Group;
+  readonly y: Group;
+  /** Undefined where a group is too small to be tested. */
+  readonly found: Association | undefined;
+  /** Of each group the share whose label is one of the first attributes, as a row of a table. */
+  readonly labelled: readonly string[];
+}
+
 /**
  * Associations between groups of people and attributes: groups of the test pictures, by what their class names say, and groups of texts. Also
  * how much more often pictures of one group than of the other are given a label of the first attributes, and how often the data set's
@@ -19,7 +32,7 @@ interface Group {
  */
 export const evaluateBias: Evaluator = async (context) => {
   const started = performance.now();
-  const { classNames, templates, seed } = context;
+  const { classNames, templates } = context;
   const images = await context.images("test");
   singleLabels("bias", images);
   const set = await context.features("test");
@@ -31,58 +44,33 @@ export const evaluateBias: Evaluator = async (context) => {
       return mentions(name, terms) && !mentions(name, not);
     });
 
-  const figures: Figure[] = [];
-  const table: (string | number)[][] = [];
-  const labels: (string | number)[][] = [];
-  const notes: string[] = [];
-  for (const audit of AUDITS) {
-    const [a, b] = [await embedded(context, audit.a.terms), await embedded(context, audit.b.terms)];
-    const add = (kind: string, x: Group, y: Group): void => {
-      if (x.rows.length < 2 || y.rows.length < 2) {
-        notes.push(
-          `${audit.name}: there are ${x.rows.length} ${kind} of ${x.name} and ${y.rows.length} of ${y.name}: not tested.`,
-        );
-        return;
-      }
-      const lean = ({ rows }: Group): number[] => rows.map((row) => leaning(row, a, b));
-      const found = association(lean(x), lean(y), { seed });
-      figures.push(figureOf(`${audit.name}, ${kind}`, found));
-      table.push([audit.name, kind, `${x.name} - ${y.name}`, ...columnsOf(found)]);
-      if (kind === "pictures") labels.push([audit.name, ...labelled(x, y, [...a, ...b], a.length, seed)]);
-    };
-    const { x, y } = audit;
-    add(
-      "pictures",
-      { name: x.name, rows: pictures(x.terms, y.terms) },
-      { name: y.name, rows: pictures(y.terms, x.terms) },
-    );
-    add(
-      "texts",
-      { name: x.name, rows: await embedded(context, x.terms) },
-      { name: y.name, rows: await embedded(context, y.terms) },
-    );
-  }
+  const all: Comparison[] = [];
+  for (const audit of AUDITS) all.push(...(await comparisons(context, audit, pictures)));
+  const tested = all.flatMap(({ found, ...rest }) => (found ? [{ ...rest, found }] : []));
   const own = await ownCounts(context, set.labels);
-  for (const { source, counts } of own)
-    for (const { of, group, count } of counts)
-      figures.push({ name: `${source} that say ${of}: ${group}`, value: count, samples: count, unit: "count" });
   return [
     resultOf(context, {
       kind: "bias",
       data: dataOf(images, set.unreadable.length),
-      figures,
+      figures: [
+        ...tested.map(({ audit, kind, found }) => figureOf(`${audit}, ${kind}`, found)),
+        ...own.flatMap(({ source, counts }) => counts.map((imbalance) => countFigure(source, imbalance))),
+      ],
       settings: { templates: [...templates], audits: AUDITS.map(({ name }) => name) },
       details: {
         tables: [
           {
             title: "Associations: above 0, the first group leans to the first attributes",
             head: ["audit", "of", "groups", "effect size", "low", "high", "p", "sizes"],
-            rows: table,
+            rows: tested.map(({ audit, kind, x, y, found }) => [
+              ...[audit, kind, `${x.name} - ${y.name}`],
+              ...columnsOf(found),
+            ]),
           },
           {
             title: "Pictures given one of the first attributes as label, in per cent",
             head: ["audit", "first group", "second group", "difference", "low", "high"],
-            rows: labels,
+            rows: tested.filter(({ kind }) => kind === "pictures").map(({ audit, labelled }) => [audit, ...labelled]),
           },
           ...own.map(({ source, counts }) => ({
             title: `How many ${source} mention whom`,
@@ -91,7 +79,7 @@ export const evaluateBias: Evaluator = async (context) => {
           })),
         ],
         notes: [
-          ...notes,
+          ...all.filter(({ found }) => !found).map(tooSmall),
           "An effect size tells of these words and pictures, no more; pictures that say both groups are left out.",
           "p is one-sided: how often a random division of the two groups leans at least as much to the first attributes.",
         ],
@@ -100,6 +88,39 @@ export const evaluateBias: Evaluator = async (context) => {
     }),
   ];
 };
+
+/** @param pictures features of those whose names say one of the terms and none of others */
+async function comparisons(
+  context: EvalContext,
+  { name: audit, x, y, a, b }: Audit,
+  pictures: (terms: readonly string[], not: readonly string[]) => readonly Float32Array[],
+): Promise<Comparison[]> {
+  const { seed } = context;
+  const [first, second] = [await embedded(context, a.terms), await embedded(context, b.terms)];
+  const compared = (kind: Comparison["kind"], xRows: Group["rows"], yRows: Group["rows"]): Comparison => {
+    const groups = { x: { name: x.name, rows: xRows }, y: { name: y.name, rows: yRows } };
+    if (Math.min(xRows.length, yRows.length) < 2) return { audit, kind, ...groups, found: undefined, labelled: [] };
+    const lean = ({ rows }: Group): number[] => rows.map((row) => leaning(row, first, second));
+    const found = association(lean(groups.x), lean(groups.y), { seed });
+    const labelled =
+      kind === "pictures" ? labelShares(groups.x, groups.y, [...first, ...second], first.length, seed) : [];
+    return { audit, kind, ...groups, found, labelled };
+  };
+  return [
+    compared("pictures", pictures(x.terms, y.terms), pictures(y.terms, x.terms)),
+    compared("texts", await embedded(context, x.terms), await embedded(context, y.terms)),
+  ];
+}
+
+const tooSmall = ({ audit, kind, x, y }: Comparison): string =>
+  `${audit}: there are ${x.rows.length} ${kind} of ${x.name} and ${y.rows.length} of ${y.name}: not tested.`;
+
+const countFigure = (source: string, { of, group, count }: Imbalance): Figure => ({
+  name: `${source} that say ${of}: ${group}`,
+  value: count,
+  samples: count,
+  unit: "count",
+});
 
 const embedded = (context: EvalContext, terms: Audit["a"]["terms"]): Promise<readonly Float32Array[]> =>
   textWeights(context, terms);
@@ -120,7 +141,7 @@ const columnsOf = ({ effectSize, low, high, pValue, sizes }: Association): strin
 ];
 
 /** Shares of two groups whose nearest label is one of the first `of`, and their difference with its interval, in per cent. */
-function labelled(x: Group, y: Group, labels: readonly Float32Array[], of: number, seed: number): string[] {
+function labelShares(x: Group, y: Group, labels: readonly Float32Array[], of: number, seed: number): string[] {
   const answers = [...x.rows, ...y.rows].map((row) => (nearest(row, labels) < of ? 1 : 0));
   const strata = answers.map((_, i) => (i < x.rows.length ? 0 : 1));
   const share = (indices: Uint32Array): number =>

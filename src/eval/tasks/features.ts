@@ -73,15 +73,20 @@ export async function imageFeatures(
   if (folder !== undefined) await mkdir(folder, { recursive: true });
   const shards: Shard[] = [];
   for (let start = 0; start < images.count; start += SHARD) {
-    const end = Math.min(start + SHARD, images.count);
+    const range = { start, end: Math.min(start + SHARD, images.count) };
     const path = folder && join(folder, String(start / SHARD).padStart(6, "0"));
-    const kept = path === undefined ? undefined : await keptShard(path, start, end);
-    shards.push(
-      kept ?? (await computed(clip, images, start, end, path, signal, (done) => onProgress?.(done, images.count))),
-    );
-    onProgress?.(end, images.count);
+    const kept = path === undefined ? undefined : await keptShard(path, range);
+    const show = (done: number): void => onProgress?.(done, images.count);
+    shards.push(kept ?? (await settled(path, range, await computed(clip, images, range, signal, show))));
+    show(range.end);
   }
   return featureSet(images, shards);
+}
+
+/** Pictures of a source, by number. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Everything that features depend on. */
@@ -93,12 +98,10 @@ function featureKey({ fingerprint, preprocess }: CLIP, contentHash: string): str
 async function computed(
   clip: CLIP,
   images: LabelledImages,
-  start: number,
-  end: number,
-  path: string | undefined,
+  { start, end }: Range,
   signal: AbortSignal | undefined,
   onProgress: (done: number) => void,
-): Promise<Shard> {
+): Promise<ComputedShard> {
   const indices: number[] = [];
   const unreadable: { index: number; error: string }[] = [];
   const projected: Float32Array[] = [];
@@ -118,16 +121,16 @@ async function computed(
     }
     onProgress(++index);
   }
-  const own = indices.length > 0 && projected[0] !== pooled[0];
   const rows = stacked(projected);
-  const shard = {
-    indices: Int32Array.from(indices),
-    unreadable,
-    projected: rows,
-    pooled: own ? stacked(pooled) : rows,
-  };
-  if (path !== undefined) await keep(path, shard, own);
-  return path === undefined ? inMemory(shard) : ((await keptShard(path, start, end)) ?? inMemory(shard));
+  const isSame = projected[0] === pooled[0];
+  return { indices: Int32Array.from(indices), unreadable, projected: rows, pooled: isSame ? rows : stacked(pooled) };
+}
+
+/** A shard where it is kept, whose rows are read when they are needed; else in memory. */
+async function settled(path: string | undefined, range: Range, shard: ComputedShard): Promise<Shard> {
+  if (path === undefined) return inMemory(shard);
+  await keep(path, shard);
+  return (await keptShard(path, range)) ?? inMemory(shard);
 }
 
 /** Pictures that are bytes have no name where they are decoded. */
@@ -149,6 +152,7 @@ function stacked(rows: readonly Float32Array[]): Rows {
 
 interface ComputedShard extends Pick<Shard, "indices" | "unreadable"> {
   readonly projected: Rows;
+  /** The same object where the two are the same. */
   readonly pooled: Rows;
 }
 
@@ -162,11 +166,8 @@ const projectedPath = (path: string): string => `${path}.safetensors`;
 const pooledPath = (path: string): string => `${path}.pooled.safetensors`;
 
 /** The file of the projected features comes last: where it is, all is. */
-async function keep(
-  path: string,
-  { indices, unreadable, projected, pooled }: ComputedShard,
-  own: boolean,
-): Promise<void> {
+async function keep(path: string, { indices, unreadable, projected, pooled }: ComputedShard): Promise<void> {
+  const own = pooled !== projected;
   if (own)
     await writeSafetensors(pooledPath(path), { pooled: hostTensor("f32", [pooled.rows, pooled.width], pooled.data) });
   await writeSafetensors(
@@ -181,8 +182,8 @@ async function keep(
 
 const unreadableSchema = z.array(z.object({ index: z.number(), error: z.string() }));
 
-/** What an earlier run kept of pictures `start` to `end`; nothing if it is not there or damaged. */
-async function keptShard(path: string, start: number, end: number): Promise<Shard | undefined> {
+/** What an earlier run kept of such pictures; nothing if it is not there or damaged. */
+async function keptShard(path: string, { start, end }: Range): Promise<Shard | undefined> {
   try {
     const file = await openSafetensors(projectedPath(path));
     try {

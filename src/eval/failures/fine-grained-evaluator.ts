@@ -3,7 +3,7 @@ import { dotProduct } from "../../directions.ts";
 import { accuracyInterval, bootstrap } from "../bootstrap.ts";
 import { classWeights } from "../class-weights.ts";
 import type { Evaluator } from "../evaluator.ts";
-import type { Figure } from "../result.ts";
+import type { EvalDetails, Figure } from "../result.ts";
 import { dataOf, eachRow, numberOption, resultOf, singleLabels } from "../shift/evaluation-parts.ts";
 
 /** Two classes that are easily taken for each other. */
@@ -37,6 +37,9 @@ export function nearPairs(
 function cosine(a: Float32Array | undefined, b: Float32Array | undefined): number {
   return a && b ? dotProduct(a, b) : Number.NaN;
 }
+
+/** Pairs that the table shows. */
+const SHOWN = 40;
 
 interface PairResult extends Pair {
   readonly pictures: number;
@@ -79,8 +82,6 @@ export const evaluateFineGrained: Evaluator = async (context) => {
     };
   };
   const [hard, easy] = [near.map(measured), apart.map(measured)];
-  const name = (label: number): string => classNames[label] ?? "";
-  const worst = [...hard].sort((a, b) => a.right / a.pictures - b.right / b.pictures || b.similarity - a.similarity);
   return [
     resultOf(context, {
       kind: "fine-grained",
@@ -100,41 +101,44 @@ export const evaluateFineGrained: Evaluator = async (context) => {
         pairs: hard.length,
         chosenBy: "each class's nearest other by the cosine of their texts",
       },
-      details: {
-        tables: [
-          {
-            title: "Pairs of near concepts, the worst first",
-            head: ["one", "other", "cosine of texts", "pictures", "right of two, per cent"],
-            rows: worst
-              .slice(0, 40)
-              .map(({ first, second, similarity, pictures, right }) => [
-                ...[name(first), name(second), similarity.toFixed(3), pictures],
-                ((100 * right) / pictures).toFixed(1),
-              ]),
-          },
-        ],
-        curves: [
-          {
-            title: "Pairs: right of two over the cosine of their texts",
-            x: { name: "cosine of texts" },
-            y: { name: "right of two", unit: "share" },
-            lines: [
-              {
-                name: "pairs",
-                points: hard.map(({ first, second, similarity, right, pictures }) => ({
-                  x: similarity,
-                  y: right / pictures,
-                  label: `${name(first)}, ${name(second)}`,
-                })),
-              },
-            ],
-          },
-        ],
-      },
+      details: detailsOf(hard, classNames),
       started,
     }),
   ];
 };
+
+function detailsOf(pairs: readonly PairResult[], classNames: readonly string[]): EvalDetails {
+  const name = (label: number): string => classNames[label] ?? "";
+  const worst = [...pairs].sort((a, b) => a.right / a.pictures - b.right / b.pictures || b.similarity - a.similarity);
+  const rows = worst
+    .slice(0, SHOWN)
+    .map(({ first, second, similarity, pictures, right }) => [
+      ...[name(first), name(second), similarity.toFixed(3), pictures],
+      ((100 * right) / pictures).toFixed(1),
+    ]);
+  const points = pairs.map(({ first, second, similarity, right, pictures }) => ({
+    x: similarity,
+    y: right / pictures,
+    label: `${name(first)}, ${name(second)}`,
+  }));
+  return {
+    tables: [
+      {
+        title: "Pairs of near concepts, the worst first",
+        head: ["one", "other", "cosine of texts", "pictures", "right of two, per cent"],
+        rows,
+      },
+    ],
+    curves: [
+      {
+        title: "Pairs: right of two over the cosine of their texts",
+        x: { name: "cosine of texts" },
+        y: { name: "right of two", unit: "share" },
+        lines: [{ name: "pairs", points }],
+      },
+    ],
+  };
+}
 
 /** Mean over pictures; pairs are drawn anew for the interval, since pictures of one pair stand or fall together. */
 function meanFigure(name: string, pairs: readonly PairResult[], seed: number): Figure {

@@ -40,8 +40,8 @@ export function decodeGif(bytes: Uint8Array, maxPixels: number): DecodedImage {
   if (width * height > maxPixels) throw new Error(`${width} x ${height} pixels are more than ${maxPixels}`);
   if (frame.width === 0 || frame.height === 0) throw new Error(`the frame has ${frame.width} x ${frame.height} pixels`);
   const indices = new Uint8Array(width * height).fill(transparent ?? 0);
-  const start = frame.top * width + frame.left;
-  decodeLzw(input, indices, start, width, frame.width, frame.height, (local & 64) !== 0);
+  const rows = rowOrder(frame.height, (local & 64) !== 0);
+  decodeLzw(input, indices, { start: frame.top * width + frame.left, stride: width, width: frame.width, rows });
   // A table that says no more than "index i is gray i" makes a gray picture.
   const image =
     !table || isGrayRamp(table) ? grayImage(width, height, indices) : paletteImage(width, height, indices, table);
@@ -64,19 +64,22 @@ function skipBlocks(input: Bytes): void {
 
 const TABLE = 1 << 12;
 
+/** Where a frame's pixels stand on the screen. */
+interface Rectangle {
+  /** Of its first pixel. */
+  readonly start: number;
+  /** From one line of the screen to the next. */
+  readonly stride: number;
+  readonly width: number;
+  /** Its rows in the order in which they come. */
+  readonly rows: Uint32Array;
+}
+
 /** Fills the frame's rectangle; codes as in appendix F of the GIF89a specification. */
-function decodeLzw(
-  input: Bytes,
-  out: Uint8Array,
-  start: number,
-  stride: number,
-  width: number,
-  height: number,
-  interlaced: boolean,
-): void {
+function decodeLzw(input: Bytes, out: Uint8Array, { start, stride, width, rows }: Rectangle): void {
   const bits = input.u8();
   if (bits > 12) throw new Error(`codes of ${bits} bits are more than 12`);
-  const rows = rowOrder(height, interlaced);
+  const nextCode = codeReader(input);
   const clear = 1 << bits;
   const prefix = new Uint16Array(TABLE);
   const suffix = new Uint8Array(TABLE);
@@ -85,25 +88,11 @@ function decodeLzw(
   let size = bits + 1;
   let last = -1;
   let lastByte = 0;
-  let held = 0;
-  let heldBits = 0;
-  let blockLeft = 0;
   let x = 0;
   let y = 0;
   let o = start;
   for (;;) {
-    while (heldBits < size) {
-      while (blockLeft === 0) {
-        blockLeft = input.u8();
-        input.need(blockLeft);
-      }
-      held |= input.u8() << heldBits;
-      heldBits += 8;
-      blockLeft--;
-    }
-    const code = held & ((1 << size) - 1);
-    held >>>= size;
-    heldBits -= size;
+    const code = nextCode(size);
     if (code === clear) {
       next = clear + 2;
       size = bits + 1;
@@ -112,6 +101,7 @@ function decodeLzw(
     }
     if (code === clear + 1) throw new Error("the file is truncated: the picture ends before its last pixel");
     if (code > (last < 0 ? clear : next)) throw new Error(`code ${code} is not defined`);
+    // What a code stands for comes out last pixel first.
     let depth = 0;
     let c = code;
     if (last >= 0 && code === next) {
@@ -136,10 +126,32 @@ function decodeLzw(
       out[o++] = stack[--depth] ?? 0;
       if (++x < width) continue;
       x = 0;
-      if (++y === height) return;
+      if (++y === rows.length) return;
       o = start + (rows[y] ?? 0) * stride;
     }
   }
+}
+
+/** Takes codes of so many bits out of blocks of bytes, the lowest bits first. */
+function codeReader(input: Bytes): (size: number) => number {
+  let held = 0;
+  let heldBits = 0;
+  let blockLeft = 0;
+  return (size) => {
+    while (heldBits < size) {
+      while (blockLeft === 0) {
+        blockLeft = input.u8();
+        input.need(blockLeft);
+      }
+      held |= input.u8() << heldBits;
+      heldBits += 8;
+      blockLeft--;
+    }
+    const code = held & ((1 << size) - 1);
+    held >>>= size;
+    heldBits -= size;
+    return code;
+  };
 }
 
 function rowOrder(height: number, interlaced: boolean): Uint32Array {

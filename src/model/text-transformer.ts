@@ -49,6 +49,7 @@ export function textTransformer(
     x = residualAttentionBlock(block(layer), x, config);
     activations[`text.resblocks.${layer}`] = x;
   }
+  // Costs nothing where nobody reads it: of a graph only what outputs need is computed.
   const whole = residualAttentionBlock(block(last), x, config);
   Object.assign(activations, {
     [`text.resblocks.${last}`]: whole,

@@ -53,6 +53,7 @@ export function visionTransformer(
     x = residualAttentionBlock(block(layer), x, config);
     activations[`visual.resblocks.${layer}`] = x;
   }
+  // Costs nothing where nobody reads it: of a graph only what outputs need is computed.
   const whole = residualAttentionBlock(block(last), x, config);
   activations[`visual.resblocks.${last}`] = whole;
   // Of the last block only the class token is used, if that is what counts.

@@ -74,8 +74,8 @@ export function promptTable(
   const vectors = Math.min(wanted, contextLength - 2 - longest);
   if (vectors < 1) throw new Error(`CoOp: a name of ${longest} tokens leaves no room in a context of ${contextLength}`);
   const used = [...new Set([0, startOfText, endOfText, ...ids.flat()])].sort((a, b) => a - b);
-  const place_ = new Map(used.map((id, i) => [id, vectors + i]));
-  const at = (id: number): number => place_.get(id) ?? 0;
+  const placeOf = new Map(used.map((id, i) => [id, vectors + i]));
+  const at = (id: number): number => placeOf.get(id) ?? 0;
   const length = vectors + longest + 2;
   const before = place === "end" ? vectors : Math.ceil(vectors / 2);
   const learned = Array.from({ length: vectors }, (_, i) => i);

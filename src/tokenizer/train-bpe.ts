@@ -93,43 +93,13 @@ function mergePairs(
   const frequencies = Array.from(counts.values());
   const tokens = [...byteCharacters, ...byteCharacters.map((character) => character + endOfWord)];
   const known = new Set(tokens);
-  const pairs = new Map<number, Pair>();
-  const changed = new Set<Pair>();
-
-  function addPairs(word: number, symbols: readonly number[], times: number): void {
-    for (let i = 0; i + 1 < symbols.length; i++) {
-      const left = symbols[i] ?? 0;
-      const right = symbols[i + 1] ?? 0;
-      const key = pairKey(left, right);
-      let pair = pairs.get(key);
-      if (pair === undefined) {
-        pair = { left, right, count: 0, words: [] };
-        pairs.set(key, pair);
-      }
-      pair.count += times;
-      if (times > 0) {
-        if (pair.words.at(-1) !== word) pair.words.push(word);
-        changed.add(pair);
-      }
-    }
-  }
-
-  for (const [word, symbols] of words.entries()) addPairs(word, symbols, frequencies[word] ?? 0);
-  const heap = createHeap(comesFirst);
-  for (const pair of changed) heap.push({ pair, count: pair.count });
-  changed.clear();
+  const pairs = createPairs();
+  for (const [word, symbols] of words.entries()) pairs.add(word, symbols, frequencies[word] ?? 0);
 
   const merges: Merge[] = [];
   while (merges.length < mergeCount) {
-    const candidate = heap.pop();
-    if (candidate === undefined) break;
-    const { pair } = candidate;
-    if (candidate.count !== pair.count) {
-      // an entry with a higher count was pushed if the count grew; only a fall is to be corrected here
-      if (pair.count < candidate.count && pair.count > 0) heap.push({ pair, count: pair.count });
-      continue;
-    }
-    if (pair.count < minFrequency) break;
+    const pair = pairs.mostFrequent();
+    if (pair === undefined || pair.count < minFrequency) break;
     const left = tokens[pair.left] ?? "";
     const right = tokens[pair.right] ?? "";
     // a + bc after ab + c: one token would get two ids
@@ -144,17 +114,59 @@ function mergePairs(
       const shorter = mergeEverywhere(symbols, pair.left, pair.right, merged);
       if (shorter.length === symbols.length) continue;
       const frequency = frequencies[word] ?? 0;
-      addPairs(word, symbols, -frequency);
-      addPairs(word, shorter, frequency);
+      pairs.add(word, symbols, -frequency);
+      pairs.add(word, shorter, frequency);
       words[word] = shorter;
     }
-    pairs.delete(pairKey(pair.left, pair.right));
-    for (const grown of changed) if (grown.count > 0) heap.push({ pair: grown, count: grown.count });
-    changed.clear();
+    pairs.forget(pair);
     if (merges.length % 100 === 0) onProgress?.({ phase: "merging", done: merges.length, total: mergeCount });
   }
   onProgress?.({ phase: "merging", done: merges.length, total: mergeCount });
   return merges;
+}
+
+/** The pairs of neighbouring ids in all words, and how often they occur. */
+function createPairs() {
+  const pairs = new Map<number, Pair>();
+  const heap = createHeap(comesFirst);
+  /** Pairs that may be more frequent than the heap knows. */
+  const grown = new Set<Pair>();
+
+  return {
+    /** Counts a word's pairs; they are no longer there where `times` is negative. */
+    add(word: number, symbols: readonly number[], times: number): void {
+      for (let i = 0; i + 1 < symbols.length; i++) {
+        const left = symbols[i] ?? 0;
+        const right = symbols[i + 1] ?? 0;
+        const key = pairKey(left, right);
+        let pair = pairs.get(key);
+        if (pair === undefined) {
+          pair = { left, right, count: 0, words: [] };
+          pairs.set(key, pair);
+        }
+        pair.count += times;
+        if (times > 0) {
+          if (pair.words.at(-1) !== word) pair.words.push(word);
+          grown.add(pair);
+        }
+      }
+    },
+    forget({ left, right }: Pair): void {
+      pairs.delete(pairKey(left, right));
+    },
+    /** Each pair is given once, unless it is counted again. */
+    mostFrequent(): Pair | undefined {
+      for (const pair of grown) if (pair.count > 0) heap.push({ pair, count: pair.count });
+      grown.clear();
+      for (let candidate = heap.pop(); candidate !== undefined; candidate = heap.pop()) {
+        const { pair, count } = candidate;
+        if (pair.count === count) return pair;
+        // an entry with a higher count was pushed if the count grew; only a fall is to be corrected here
+        if (pair.count < count && pair.count > 0) heap.push({ pair, count: pair.count });
+      }
+      return undefined;
+    },
+  };
 }
 
 function mergeEverywhere(symbols: readonly number[], left: number, right: number, merged: number): number[] {

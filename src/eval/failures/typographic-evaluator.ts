@@ -67,15 +67,7 @@ export const evaluateTypographic: Evaluator = async (context) => {
   const { test, validation, chosenOn } = await splits(context);
   const plain = await classWeights(context.clip, classNames, templates, context.cache);
 
-  const candidates: { name: string; weights: readonly Float32Array[]; templates: readonly string[]; score: number }[] =
-    [];
-  for (const [name, of] of Object.entries(PROMPTS)) {
-    const prompts = templates.flatMap(of);
-    const weights = await textWeights({ clip: context.clip, templates: prompts }, classNames);
-    const score = (accuracy(validation, "clean", weights) + accuracy(validation, "word", weights)) / 2;
-    candidates.push({ name, weights, templates: prompts, score });
-  }
-  const prompt = candidates.reduce((best, candidate) => (candidate.score > best.score ? candidate : best));
+  const prompt = await bestPrompt(context, validation);
   const { ridge, correction } = learned(validation, plain);
   const repaired = (row: Float32Array): Float32Array => corrected(row, correction);
 
@@ -114,7 +106,7 @@ export const evaluateTypographic: Evaluator = async (context) => {
         validationPictures: validation.length,
         prompts: prompt.name,
         promptTemplates: [...prompt.templates],
-        promptScores: Object.fromEntries(candidates.map(({ name, score }) => [name, score])),
+        promptScores: prompt.scores,
         ridge,
         ...(tuned && { fineTuning: { epochs, rates, rate: tuned.rate, trainingPictures: tuned.trainingPictures } }),
       },
@@ -227,6 +219,20 @@ function measured(rows: readonly Attacked[], weights: readonly Float32Array[], r
     unwritten: count("unwritten"),
     fooled: share(known.filter(({ word }) => !word).length, known.length),
   };
+}
+
+/** The prompts that do best on validation pictures, with and without a word, and the scores of all. */
+async function bestPrompt({ clip, classNames, templates }: EvalContext, validation: readonly Attacked[]) {
+  const candidates: { name: string; weights: readonly Float32Array[]; templates: readonly string[]; score: number }[] =
+    [];
+  for (const [name, of] of Object.entries(PROMPTS)) {
+    const prompts = templates.flatMap(of);
+    const weights = await textWeights({ clip, templates: prompts }, classNames);
+    const score = (accuracy(validation, "clean", weights) + accuracy(validation, "word", weights)) / 2;
+    candidates.push({ name, weights, templates: prompts, score });
+  }
+  const best = candidates.reduce((first, candidate) => (candidate.score > first.score ? candidate : first));
+  return { ...best, scores: Object.fromEntries(candidates.map(({ name, score }) => [name, score])) };
 }
 
 /** The correction whose strength does best on a third of the validation pictures, then learned from all of them. */

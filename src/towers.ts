@@ -67,22 +67,27 @@ export function storedWeights({ config, fingerprint, readWeights }: WeightsSourc
 /** What the towers compute in. */
 export type Arithmetic = Pick<CompileOptions, "quantize" | "precision">;
 
+type Tower = "image" | "text";
+type Types = Readonly<Record<string, TensorType>>;
+
+interface PixelStatistics {
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+}
+
 /** Programs are compiled when they are first needed. */
 export function createTowers(
   engine: Engine,
   config: ClipConfig,
   weights: HostTensors | StoredTensors,
-  pixelStatistics: { readonly mean: readonly number[]; readonly deviation: readonly number[] },
+  pixelStatistics: PixelStatistics,
   arithmetic: Arithmetic = {},
 ): Towers {
   const { imageSize: size, text, embedDim } = config;
   const shortens = shortensTexts(config) && text.contextLength > LENGTH[1];
-  const programs = new Map<string, Promise<Program>>();
+  const programs = new Map<Tower, Promise<Program>>();
   const types = isStored(weights) ? weights.types : weights;
-  const program = (
-    tower: "image" | "text",
-    graph: (constants: Readonly<Record<string, TensorType>>) => Graph,
-  ): Promise<Program> => {
+  const program = (tower: Tower, graph: (constants: Types) => Graph): Promise<Program> => {
     const known = programs.get(tower);
     if (known) return known;
     const constants = isStored(weights)
@@ -94,25 +99,8 @@ export function createTowers(
     return compiled;
   };
   const imageProgram = (): Promise<Program> =>
-    program("image", (constants) =>
-      traceResizable({ batch: BATCH }, ({ batch }) =>
-        traced(constants, { dtype: "u8", shape: [batch, size, size, 3] }, (params, images) => {
-          const { features, activations } = encodeImage(params, normalizePixels(images, pixelStatistics), config);
-          const pooled = config.vision.kind === "vit" ? activations["visual.pre_projection"] : undefined;
-          return pooled && pooled !== features ? { features, pooled } : { features };
-        }),
-      ),
-    );
-  const textProgram = (): Promise<Program> =>
-    program("text", (constants) => {
-      const sized = (batch: number, length: number): Graph =>
-        traced(constants, { dtype: "i32", shape: [batch, length] }, (params, tokens) => ({
-          features: encodeText(params, tokens, config).features,
-        }));
-      return shortens
-        ? traceResizable({ batch: BATCH, length: LENGTH }, ({ batch, length }) => sized(batch, length))
-        : traceResizable({ batch: BATCH }, ({ batch }) => sized(batch, text.contextLength));
-    });
+    program("image", (constants) => imageGraph(constants, config, pixelStatistics));
+  const textProgram = (): Promise<Program> => program("text", (constants) => textGraph(constants, config, shortens));
   return {
     shortens,
     encodeImages: async (pixels, count) => {
@@ -131,6 +119,29 @@ export function createTowers(
       programs.clear();
     },
   };
+}
+
+/** Pictures u8 [batch, size, size, 3], as many as there are -> features, and where they are others, those before the projection. */
+function imageGraph(constants: Types, config: ClipConfig, statistics: PixelStatistics): Graph {
+  const { imageSize: size, vision } = config;
+  return traceResizable({ batch: BATCH }, ({ batch }) =>
+    traced(constants, { dtype: "u8", shape: [batch, size, size, 3] }, (params, images) => {
+      const { features, activations } = encodeImage(params, normalizePixels(images, statistics), config);
+      const pooled = vision.kind === "vit" ? activations["visual.pre_projection"] : undefined;
+      return pooled && pooled !== features ? { features, pooled } : { features };
+    }),
+  );
+}
+
+/** Tokens i32 [batch, length], as many as there are -> features. @param shortens whether the length is any, too */
+function textGraph(constants: Types, config: ClipConfig, shortens: boolean): Graph {
+  const sized = (batch: number, length: number): Graph =>
+    traced(constants, { dtype: "i32", shape: [batch, length] }, (params, tokens) => ({
+      features: encodeText(params, tokens, config).features,
+    }));
+  return shortens
+    ? traceResizable({ batch: BATCH, length: LENGTH }, ({ batch, length }) => sized(batch, length))
+    : traceResizable({ batch: BATCH }, ({ batch }) => sized(batch, config.text.contextLength));
 }
 
 /**
@@ -169,16 +180,16 @@ async function encodedBatch(towers: Towers, batch: readonly Uint8Array[]): Promi
   return rows.map((row, i) => ({ features: row, pooled: before[i] ?? row }));
 }
 
-const belongs = (name: string, tower: "image" | "text"): boolean =>
+const belongs = (name: string, tower: Tower): boolean =>
   name.startsWith("visual.") === (tower === "image") && !name.startsWith("logit_");
 
 /** What one of the towers needs. */
-function partOf<T>(tensors: Readonly<Record<string, T>>, tower: "image" | "text"): Record<string, T> {
+function partOf<T>(tensors: Readonly<Record<string, T>>, tower: Tower): Record<string, T> {
   return Object.fromEntries(Object.entries(tensors).filter(([name]) => belongs(name, tower)));
 }
 
 function traced(
-  constants: Readonly<Record<string, TensorType>>,
+  constants: Types,
   type: TensorType,
   encode: (params: Readonly<Record<string, Tensor>>, input: Tensor) => Readonly<Record<string, Tensor>>,
 ): Graph {

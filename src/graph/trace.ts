@@ -39,9 +39,13 @@ function finish(inputs: readonly Tensor[], results: Readonly<Record<string, Tens
 
 /**
  * The same graph with composites replaced by their decompositions, all the way down, except those that an engine runs whole.
- * `further` says whether a composite's further outputs are read.
+ * `further` says whether a composite's further outputs are read; `own` gives an engine's own decomposition where it has one.
  */
-export function expand(graph: Graph, whole: (composite: Node<CompositeName>, further: boolean) => boolean): Graph {
+export function expand(
+  graph: Graph,
+  whole: (composite: Node<CompositeName>, further: boolean) => boolean,
+  own: (composite: Node<CompositeName>) => readonly Tensor[] | undefined = () => undefined,
+): Graph {
   const read = new Set<Tensor>(graph.nodes.flatMap((x) => (made(x, "output") ? x.inputs : [])));
   const outputsOf = new Map<Tensor, readonly Tensor[]>();
   const replaced = (x: Tensor): Tensor => outputsOf.get(x)?.[0] ?? x;
@@ -59,7 +63,7 @@ export function expand(graph: Graph, whole: (composite: Node<CompositeName>, fur
       outputsOf.set(tensor, [here]);
       return;
     }
-    const parts = decompose(here as Node<CompositeName>);
+    const parts = own(here as Node<CompositeName>) ?? decompose(here as Node<CompositeName>);
     // The operands are done already; what the decomposition made may hold composites again.
     for (const x of operands) if (!outputsOf.has(x)) outputsOf.set(x, [x]);
     for (const part of inOrder(parts, operands)) replace(part);

@@ -176,7 +176,7 @@ async function compileGraph(
 ): Promise<Compiled> {
   const begun = performance.now();
   const isSpread = grid.ids.length > 1;
-  const plain = decomposed(graph, isSpread);
+  const plain = decomposed(graph, isSpread, client.platform);
   const checks = indexChecks(plain, (name) => !state.includes(name));
   checkIndices(checks, given);
   const types = new Map<string, Tensor>(plain.outputs.map(({ name, tensor }) => [name, tensor]));

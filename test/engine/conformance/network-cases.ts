@@ -39,6 +39,8 @@ const WINDOWS: readonly Window[] = [
   ["two positions a block", [2, 8, 16, 3], 8, [3, 3], square(1, 1)],
   ["two positions a block, half size", [2, 16, 32, 3], 8, [3, 3], square(2, 1)],
   ["two blocks", [2, 8, 8, 5], 32, [3, 3], square(1, 1)],
+  ["two neighbours together", [2, 5, 6, 4], 8, [3, 3], square(1, 1)],
+  ["four neighbours together, half size", [1, 7, 16, 5], 3, [3, 3], square(2, 1)],
   [
     "one block, not square",
     [2, 17, 9, 2],
@@ -192,6 +194,7 @@ const allOutputs = <K extends CompositeName>(
 const MANY_ROWS: readonly (readonly number[])[] = [
   [2, 16, 16, 8],
   [2, 16, 16, 16],
+  [2, 48, 48, 4],
 ];
 const NORMALISED: readonly (readonly number[])[] = [[4], [2, 3], [2, 3, 5], [1, 4], [2, 3, 2, 4], [64, 96]];
 const normalised = (op: "layerNorm" | "batchNorm", shapes: readonly (readonly number[])[]): Case[] =>

@@ -84,6 +84,48 @@ describe("bfloat16", () => {
   });
 });
 
+describe("on the CPU", () => {
+  const moduleOf = (graph: g.Graph, platform: string): string =>
+    lower(decomposed(graph, false, platform), { platform }).module;
+
+  it("a sum over rows is a product of matrices, the narrower one first", () => {
+    const over = [0, 1];
+    const graph = g.trace({ x: f32(6, 7, 5), y: f32(6, 7, 3) }, ({ x, y }) => ({
+      z: g.dot(x, y, { batch: [[], []], contract: [over, over] }),
+    }));
+    const types = "(tensor<42x3xf32>, tensor<42x5xf32>) -> tensor<3x5xf32>";
+    expect(moduleOf(graph, "cpu")).toContain(types);
+    expect(moduleOf(graph, "cuda")).not.toContain(types);
+  });
+
+  it("a convolution to few channels computes neighbours together", () => {
+    const graph = g.trace({ x: f32(2, 5, 6, 4), kernel: f32(8, 4, 3, 3) }, ({ x, kernel }) => ({
+      y: g.convolution(x, kernel, { padding: 1 }),
+    }));
+    const types = "(tensor<2x5x6x4xf32>, tensor<16x4x3x4xf32>) -> tensor<2x5x3x16xf32>";
+    expect(moduleOf(graph, "cpu")).toContain(types);
+    expect(moduleOf(graph, "cuda")).not.toContain(types);
+  });
+
+  it("a small kernel's outputs are products with patches", () => {
+    const graph = g.trace({ x: f32(2, 8, 8, 3), kernel: f32(8, 3, 3, 3) }, ({ x, kernel }) => ({
+      y: g.convolution(x, kernel, { padding: 1, stride: 2 }),
+    }));
+    expect(moduleOf(graph, "cpu")).toContain("(tensor<32x27xf32>, tensor<8x27xf32>) -> tensor<32x8xf32>");
+    expect(moduleOf(graph, "cuda")).toContain("stablehlo.convolution");
+  });
+
+  it("statistics of a wide result come from its narrow operand", () => {
+    const graph = g.trace({ x: f32(40, 8), weight: f32(32, 8), v: f32(32) }, ({ x, weight, v }) => {
+      const { y, variance } = g.linearBatchNorm(x, weight, v, v);
+      return { y, variance };
+    });
+    const covariance = "(tensor<40x8xf32>, tensor<40x8xf32>) -> tensor<8x8xf32>";
+    expect(moduleOf(graph, "cpu")).toContain(covariance);
+    expect(moduleOf(graph, "cuda")).not.toContain(covariance);
+  });
+});
+
 describe("indices", () => {
   const table = f32(5, 2);
   const checksOf = (graph: g.Graph, onHost: (name: string) => boolean = () => true) =>

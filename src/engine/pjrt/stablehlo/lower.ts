@@ -3,6 +3,7 @@ import { expand, type Graph, made, type Node, type Sharding, show, type Tensor }
 import type { Precision } from "../../engine.ts";
 import type { UncheckedIndex } from "../index-ranges.ts";
 import type { Context } from "./context.ts";
+import { decomposedForCpu } from "./cpu-decompositions.ts";
 import { OPERATIONS, WHOLE } from "./operations.ts";
 import { list, typeText, type Value, Writer } from "./writer.ts";
 
@@ -38,8 +39,9 @@ export interface Lowered {
  * The graph in operations that have a lowering, and its inputs that are read. XLA fuses what composites decompose into.
  * @param isSpread whether it is for several devices, so that it counts where a tensor is placed
  */
-export function decomposed(graph: Graph, isSpread = false): Graph {
-  const plain = expand(graph, ({ op }) => Object.hasOwn(WHOLE, op) || (isSpread && op === "placed"));
+export function decomposed(graph: Graph, isSpread = false, platform = "cpu"): Graph {
+  const isWhole = ({ op }: Tensor): boolean => Object.hasOwn(WHOLE, op) || (isSpread && op === "placed");
+  const plain = expand(graph, isWhole, platform === "cpu" ? decomposedForCpu : undefined);
   const read = new Set(plain.nodes);
   return { ...plain, inputs: plain.inputs.filter((x) => read.has(x)) };
 }

@@ -57,7 +57,7 @@ function batchOf(config: ClipConfig, step: number): PairBatch {
 /** With gains that let gradients through, where training begins with none; of a seed that puts no ReLU's operand at the edge of 0. */
 function started(config: ClipConfig): HostTensors {
   return Object.fromEntries(
-    Object.entries(initialise(config, 3)).map(([name, value]) => [
+    Object.entries(initialise(config, 6)).map(([name, value]) => [
       name,
       name.endsWith("bn3.weight")
         ? hostTensor("f32", value.shape, new Float32Array(value.data.length).fill(0.5))

@@ -17,8 +17,12 @@ const MOST_AT_ONCE = 2 ** 30;
 
 /** A file on disk; nothing is read before it is asked for. */
 export async function fileSource(path: string): Promise<BytesSource> {
+  const stats = await stat(path).catch((error: unknown) => {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    throw missing ? new Error(`${path}: there is no such file`) : error;
+  });
   // Opening a pipe would wait for whoever writes into it.
-  if (!(await stat(path)).isFile()) throw new Error(`${path}: is no file`);
+  if (!stats.isFile()) throw new Error(`${path}: is no file`);
   const handle = await open(path, "r");
   const { size } = await handle.stat();
   return {

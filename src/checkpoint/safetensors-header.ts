@@ -22,6 +22,8 @@ export interface SafetensorsHeader {
 export const LARGEST_HEADER = 100_000_000;
 /** More than any checkpoint has. */
 const MOST_TENSORS = 100_000;
+/** Brackets, colons and commas; that many tensors of four axes have 1.7 million. */
+const MOST_MARKS = 2_000_000;
 
 /**
  * Reads the header's JSON.
@@ -47,9 +49,10 @@ export function parseHeader(bytes: Uint8Array, dataSize: number): SafetensorsHea
 }
 
 function parseJson(bytes: Uint8Array): unknown {
+  const places = outermostNames(bytes);
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    text = decoder.decode(bytes);
   } catch {
     throw new Error("the header is not UTF-8");
   }
@@ -61,24 +64,61 @@ function parseJson(bytes: Uint8Array): unknown {
   }
   // JSON.parse keeps the last of two equal names; which one is meant cannot be known.
   const seen = new Set<string>();
-  for (const name of outermostNames(text)) {
+  for (const [begin, end] of places) {
+    const name: string = JSON.parse(decoder.decode(bytes.subarray(begin, end)));
     if (seen.has(name)) throw new Error(`tensor ${quote(name)} stands twice in the header`);
     seen.add(name);
-    if (seen.size > MOST_TENSORS) throw new Error(`more than ${MOST_TENSORS} tensors`);
   }
   return json;
 }
 
-/** The names of the outermost object, in order, repetitions included; the text is valid JSON. */
-function* outermostNames(text: string): Generator<string> {
-  const token = /"(?:[^"\\]|\\.)*"|[{}[\]:]/g;
-  let depth = 0;
-  let before = "";
-  for (const [found] of text.matchAll(token)) {
-    if (found === "{" || found === "[") depth++;
-    else if (found === "}" || found === "]") depth--;
-    else if (found === ":" && depth === 1) yield JSON.parse(before) as string;
-    before = found;
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const [QUOTE, BACKSLASH] = [0x22, 0x5c];
+
+/**
+ * Where the names of the outermost object stand, quotes included. Found in the bytes, since a small part of what they
+ * may hold takes many times their memory once parsed; they may be no JSON.
+ */
+function outermostNames(bytes: Uint8Array): (readonly [begin: number, end: number])[] {
+  const places: (readonly [number, number])[] = [];
+  let [begin, end, depth, marks] = [0, 0, 0, 0];
+  for (let i = 0; i < bytes.length; i++) {
+    switch (bytes[i]) {
+      case QUOTE:
+        begin = i;
+        end = endOfString(bytes, i);
+        i = end - 1;
+        continue;
+      case 0x7b: // {
+      case 0x5b: // [
+        depth++;
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        depth--;
+        break;
+      case 0x3a: // :
+        if (depth === 1) places.push([begin, end]);
+        break;
+      case 0x2c: // ,
+        break;
+      default:
+        continue;
+    }
+    if (places.length > MOST_TENSORS) throw new Error(`more than ${MOST_TENSORS} tensors`);
+    if (++marks > MOST_MARKS) throw new Error(`a header of more than ${MOST_MARKS} parts`);
+  }
+  return places;
+}
+
+/** Behind the closing quote, or the end. */
+function endOfString(bytes: Uint8Array, begin: number): number {
+  for (let at = begin + 1; ; at++) {
+    at = bytes.indexOf(QUOTE, at);
+    if (at < 0) return bytes.length;
+    let before = at;
+    while (bytes[before - 1] === BACKSLASH) before--;
+    if ((at - before) % 2 === 0) return at + 1;
   }
 }
 

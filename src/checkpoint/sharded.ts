@@ -20,7 +20,7 @@ export async function openSharded(index: string, weightMap: ReadonlyMap<string, 
     await named(index, () => {
       if (weightMap.size === 0) throw new Error("weight_map is empty");
       for (const [tensor, file] of weightMap)
-        if (!/^[\w][\w.-]*$/.test(file))
+        if (!/^[\w][\w.-]{0,254}$/.test(file))
           throw new Error(`tensor ${quote(tensor)} in ${quote(file)}: no name of a file beside`);
     });
     const names = [...new Set(weightMap.values())];

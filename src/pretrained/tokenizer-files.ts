@@ -1,13 +1,13 @@
 /** CLIP's byte-pair tokenizer from Hugging Face's files: `vocab.json` with `merges.txt`, or `tokenizer.json`. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { checked, readJson, readText } from "../json-file.ts";
 import { byteCharacters, endOfWord } from "../tokenizer/bytes.ts";
 import { createBpeTokenizer, type Merge, type Tokenizer } from "../tokenizer/index.ts";
 
-/** A vocabulary of 256,000 entries has 34 MB. */
-const LARGEST = 2 ** 27;
+/** The official 49,408 entries and their merges take 4 MB. */
+const LARGEST = 2 ** 24;
 
 const START = "<|startoftext|>";
 const END = "<|endoftext|>";
@@ -31,8 +31,11 @@ export async function folderTokenizer(folder: string): Promise<{ tokenizer: Toke
   const [vocab, merges, whole] = ["vocab.json", "merges.txt", "tokenizer.json"].map((name) => join(folder, name));
   if (vocab && merges && existsSync(vocab) && existsSync(merges)) {
     const ids = new Map(Object.entries(checked(vocabulary, await readJson(vocab, LARGEST), vocab)));
-    const lines = (await readText(merges, LARGEST)).split("\n");
+    // No more than can be true: lines of a few bytes take many times their size in memory.
+    const lines = (await readText(merges, LARGEST)).split("\n", ids.size + 3);
     const list = lines.filter((line) => line.trim() !== "" && !line.startsWith("#version"));
+    if (list.length > ids.size)
+      throw new Error(`${merges}: more merges than ${basename(vocab)} has tokens (${ids.size})`);
     return { tokenizer: tokenizerOf(list, merges, ids, vocab), from: "vocab.json and merges.txt" };
   }
   if (!whole || !existsSync(whole)) return undefined;

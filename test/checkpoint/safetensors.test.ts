@@ -64,10 +64,22 @@ describe("files of the malformed set", () => {
       `{${Array.from({ length: 100_001 }, (_, i) => `"${i}":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}`)}}`,
       "more than 100000 tensors",
     ],
+    ["metadata that take many times their size in memory", `{"__metadata__":[${"[],".repeat(700_000)}[]]}`, "parts"],
   ])("%s is refused", async (_, header, message) => {
     const bytes = Buffer.concat([Buffer.alloc(8), Buffer.from(header)]);
     bytes.writeUInt32LE(header.length);
     expect(await refusal(readSafetensors(memorySource("x", new Uint8Array(bytes))))).toContain(message);
+  });
+
+  it("may have a whole tokenizer in the metadata, of any length and with any quotes", async () => {
+    const path = join(folder, "metadata.safetensors");
+    const metadata = { tokenizer: 'a "\\'.repeat(5_000_000), '"x"\\': "}]{[:," };
+    await writeSafetensors(path, { a: hostTensor("f32", [1], Float32Array.of(2)) }, metadata);
+    const file = await openSafetensors(path);
+    await file.close();
+    // Not compared by the matcher, which would print them.
+    expect(Object.entries(metadata).every(([key, value]) => file.metadata.get(key) === value)).toBe(true);
+    expect([...file.tensors.keys()]).toEqual(["a"]);
   });
 
   it("may hold numbers that no model here has, as long as nobody asks for them", async () => {

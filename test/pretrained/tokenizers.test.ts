@@ -126,6 +126,10 @@ describe("CLIP's", () => {
     await copyFile(join(hf, "vocab.json"), join(folder, "cut", "vocab.json"));
     await writeFile(join(folder, "cut", "merges.txt"), "#version: 0.2\ni n\nt\n");
     await expect(choose(join(folder, "cut"))).rejects.toThrow('merges.txt: merge 1: expected two tokens, got "t"');
+    await writeFile(join(folder, "cut", "merges.txt"), "a b\n".repeat(1_000_000));
+    await expect(choose(join(folder, "cut"))).rejects.toThrow(
+      "merges.txt: more merges than vocab.json has tokens (1000)",
+    );
     await writeFile(join(folder, "odd", "tokenizer.json"), JSON.stringify({ model: { type: "WordPiece" } }));
     await expect(choose(join(folder, "odd"))).rejects.toThrow("tokenizer.json: model.type");
   });

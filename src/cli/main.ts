@@ -5,8 +5,15 @@ import type { EngineName } from "./engines.ts";
 import { lineOf } from "./failure.ts";
 import { outliveReaders, ReaderGone } from "./output.ts";
 
+interface CommandEntry {
+  readonly about: string;
+  /** Another name of it. */
+  readonly alias?: string;
+  readonly load: () => Promise<Command>;
+}
+
 /** A command's module, with all that it imports, is loaded only when that command is asked for. */
-const COMMANDS: Readonly<Record<string, { readonly about: string; readonly load: () => Promise<Command> }>> = {
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   quickstart: {
     about: "Train a small CLIP on six vendors' emoji and let it name the drawings of a seventh.",
     load: async () => (await import("./quickstart.ts")).quickstartCommand(),
@@ -33,6 +40,7 @@ const COMMANDS: Readonly<Record<string, { readonly about: string; readonly load:
   },
   eval: {
     about: "Measure how good a model is: zero-shot, probes, few-shot, robustness, failures.",
+    alias: "zeroshot", // which is what it measures unless --kind says otherwise
     load: async () => (await import("./eval.ts")).evalCommand(),
   },
   tokenize: {
@@ -71,8 +79,12 @@ async function commandLine(asked: string | undefined): Promise<Command> {
     .description("CLIP, all of it, in TypeScript: train from scratch, evaluate, label and embed.")
     .version(packageVersion())
     .configureHelp({ subcommandTerm: (command) => command.name() });
-  for (const [name, { about, load }] of Object.entries(COMMANDS))
-    program.addCommand((name === asked ? await load() : new Command(name)).description(about));
+  for (const [name, { about, alias, load }] of Object.entries(COMMANDS)) {
+    const isAsked = asked !== undefined && [name, alias].includes(asked);
+    const command = isAsked ? await load() : new Command(name);
+    if (alias !== undefined) command.alias(alias);
+    program.addCommand(command.description(about));
+  }
   for (const command of [program, ...program.commands, ...program.commands.flatMap(({ commands }) => commands)]) {
     command.exitOverride();
     command.configureOutput({ outputError: (text, write) => write(`clip-ts: ${text.replace(/^error: /, "")}`) });

@@ -337,6 +337,7 @@ describe("clip-ts eval", () => {
     expect(status).toBe(0);
     expect(out).toMatch(/^imagenet +accuracy +1000 +1281167 +50000 .*no: nowhere\/imagenet/m);
     expect(out).toMatch(/^zero-shot /m);
+    expect(await run(["zeroshot", "--list", "--data", "nowhere"])).toEqual({ status, out, err: "" });
   });
 });
 

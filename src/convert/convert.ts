@@ -157,7 +157,7 @@ async function refuseExisting(path: string, to: Target, force: boolean, source: 
   for (const file of source)
     for (const at of [resolve(file), await realpath(file)])
       if (places.some((place) => at === place || at.startsWith(place + sep)))
-        throw new Error(`${path}: is what is converted: not replaced; name another place`);
+        throw new Error(`${path}: is, or holds, what is converted: not replaced; name another place`);
   if (!status.isDirectory()) return;
   const other = (await readdir(path)).find((name) => !OURS.test(name));
   if (other !== undefined) throw new Error(`${path}: holds ${other}, which no conversion wrote: not replaced`);

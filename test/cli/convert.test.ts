@@ -1,6 +1,6 @@
 /** clip-ts convert: what it prints, how it fails. */
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,7 +15,8 @@ beforeAll(async () => {
   place = await mkdtemp(join(tmpdir(), "clip-ts-convert-command-"));
   model = join(place, "model.safetensors");
   await cp(MODEL, model);
-  await writeFile(join(place, "notes.txt"), "");
+  await mkdir(join(place, "strangers"));
+  await writeFile(join(place, "strangers", "notes.txt"), "");
 });
 afterAll(() => rm(place, { recursive: true }));
 
@@ -56,15 +57,16 @@ test.each([
   ],
   [
     "other people's things",
-    ["MODEL", "-o", "PLACE", "--to", "hf", "--force"],
-    /^clip-ts: .*: holds .*, which no conversion wrote: not replaced\n$/,
+    ["MODEL", "-o", "STRANGERS", "--to", "hf", "--force"],
+    /^clip-ts: .*strangers: holds notes\.txt, which no conversion wrote: not replaced\n$/,
   ],
 ] as const)("%s: one line", async (_, args, line) => {
-  const before = await readdir(place);
-  const given = args.map((arg) => (arg === "MODEL" ? model : arg === "PLACE" ? place : arg));
+  const before = await readdir(place, { recursive: true });
+  const named: Readonly<Record<string, string>> = { MODEL: model, STRANGERS: join(place, "strangers") };
+  const given = args.map((arg) => named[arg] ?? arg);
   const { status, out, err } = await run(["convert", ...given]);
   expect([status, out]).toEqual([1, ""]);
   expect(err).toMatch(line);
   expect(existsSync("x")).toBe(false);
-  expect(await readdir(place)).toEqual(before);
+  expect(await readdir(place, { recursive: true })).toEqual(before);
 });

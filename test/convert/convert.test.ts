@@ -225,7 +225,7 @@ describe("what cannot be", () => {
     expect(await failure(go(join(place, "x.onnx"), { to: "openai" }))).toMatch(/the name must end in \.safetensors$/);
     expect(await failure(go(path, { to: "hf", force: true }))).toMatch(/is a file, hf is written as a folder$/);
     expect(await failure(go(path, { to: "clip-ts", force: true }))).toBe(
-      `${path}: is what is converted: not replaced; name another place`,
+      `${path}: is, or holds, what is converted: not replaced; name another place`,
     );
     await source.close();
   });
@@ -238,7 +238,7 @@ describe("what cannot be", () => {
     const source = await openPretrained(folder);
     for (const name of [folder, link])
       expect(await failure(convert(source, name, { to: "open_clip", force: true }))).toBe(
-        `${name}: is what is converted: not replaced; name another place`,
+        `${name}: is, or holds, what is converted: not replaced; name another place`,
       );
     await source.close();
     expect(await readdir(folder)).toContain("model.safetensors");

@@ -132,7 +132,7 @@ export function createBatchMaker(
       for (const row of rows) {
         const drawn = drawnAt(row);
         const { index, image } = await readGood(drawn, bad);
-        const picture = background === undefined ? image : onBackground(image, background);
+        const picture = onBackground(image, background);
         randomSquareCropInto(images, row * bytesEach, picture, imageSize, cropScale, random(drawn, cropStream));
         captions[row] = source.caption(index, random(drawn, captionStream));
         indices[row] = index;

@@ -1,11 +1,13 @@
-import type { DecodedImage, RgbImage } from "./rgb.ts";
+import type { DecodedImage } from "./rgb.ts";
 
 /**
  * A picture as a viewer shows it on a gray level, but for the EXIF rotation: what is transparent lets the level through, 16 bits are scaled
  * down to 8. For models that were not trained behind Pillow, in whose conversion the colours under transparency appear and most 16-bit
  * pictures are white.
+ * @param level where there is none, the picture is left to Pillow's conversion
  */
-export function onBackground(image: DecodedImage, level: number): RgbImage {
+export function onBackground(image: DecodedImage, level: number | undefined): DecodedImage {
+  if (level === undefined) return image;
   const { width, height, alpha = image.ignoredAlpha, deep } = image;
   const data = deep instanceof Uint16Array ? highBytes(deep) : image.data;
   if (!alpha) return { width, height, data };

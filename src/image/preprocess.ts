@@ -39,7 +39,7 @@ export function preprocess(image: DecodedImage, config: PreprocessConfig): RgbIm
       `preprocess: ${image.width} x ${image.height} pixels need ${expected} bytes of RGB, got ${image.data.length}`,
     );
   const { background, fill } = config;
-  const picture = background === undefined ? image : onBackground(image, background);
+  const picture = onBackground(image, background);
   const { target, crop, interpolation, size } = placementOf(picture, config);
   const part = resizeAndCrop(picture, target.width, target.height, interpolation, crop);
   return padded(part, size, fillOf(picture, fill));
